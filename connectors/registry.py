@@ -1,0 +1,87 @@
+"""The connectors by name, and what a connector is.
+
+A connector module offers:
+
+- `NAME`: the provider's name as the command line takes it;
+- `parse(part) -> LazyFrame`: pure; provider columns to FOCUS columns, one row a charge, in bounded memory;
+- a mapping table at the top of the module, FOCUS column <- provider column or expression.
+
+A new connector is one module, one line in `_MODULES`, and one subclass of the contract suite.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date
+from importlib import import_module
+from pathlib import Path
+from typing import Final, Protocol, cast
+
+import polars as pl
+
+from finops import schema as s
+from finops.errors import CallError
+
+REJECT: Final = "x_Reject"
+"""Why the row cannot be a charge, in words; null when it can."""
+RAW: Final = "x_Raw"
+"""The source row verbatim as a JSON object, where it is rejected."""
+SOURCE_ROWS: Final = "x_SourceRows"
+"""1 on the first charge of a source row, 0 on the others: sums to the rows of the source."""
+
+PARSED: Final[dict[str, pl.DataType]] = {
+    **s.FOCUS,
+    s.SOURCE_FILE: pl.String(),
+    s.SOURCE_ROW: pl.Int64(),
+    s.SOURCE_COLUMNS: pl.String(),
+    s.INSTANCE_TYPE: pl.String(),
+    s.USAGE_TYPE: pl.String(),
+    **s.CLASSIFICATION,
+    REJECT: pl.String(),
+    RAW: pl.String(),
+    SOURCE_ROWS: pl.Int64(),
+}
+"""Columns and types of what `parse` returns; columns of CLASSIFICATION are null unless the source itself knows them."""
+
+
+@dataclass(frozen=True)
+class RawPart:
+    """One file of a source as it was delivered.
+
+    path: where it is now. name: what it is called in its source, stable from load to load. until: the day
+    (exclusive) up to which ledgers that grow with time are charged.
+    """
+
+    path: Path
+    name: str
+    until: date
+    options: dict[str, str] = field(default_factory=dict)
+
+
+class Connector(Protocol):
+    """What the ingest needs of a connector module."""
+
+    NAME: str
+
+    def parse(self, part: RawPart) -> pl.LazyFrame:
+        """The part's rows as charges with the columns PARSED; raises InputError when the file is not of its format."""
+
+
+_MODULES: Final = {
+    "focus": "connectors.focus",
+    "on_prem": "connectors.on_prem",
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names of all connectors."""
+    return tuple(_MODULES)
+
+
+def connector(name: str) -> Connector:
+    """The connector of that name; raises CallError that lists the names when there is none."""
+    if name not in _MODULES:
+        raise CallError(
+            f"no connector is called {name!r}",
+            expected=f"one of {', '.join(_MODULES)}",
+            next_step="correct --connector, or `connector` in finops.toml",
+        )
+    return cast(Connector, import_module(_MODULES[name]))

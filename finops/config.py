@@ -1,0 +1,187 @@
+"""finops.toml as frozen records; a key that is not known is an error, and without a file the defaults apply."""
+
+import datetime as dt
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from finops.errors import ConfigError
+
+M = TypeVar("M", bound=BaseModel)
+
+FILE_NAME = "finops.toml"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Company(_Record):
+    """Who this home belongs to."""
+
+    name: str = "Our company"
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "USD"
+    countries: tuple[str, ...] = ()
+    """ISO 3166 codes; their holidays are known to the forecasts."""
+
+
+class LakeLocation(_Record):
+    """Where the Delta lake is; by default the folder `lake` of the home."""
+
+    uri: str | None = None
+    storage_options: dict[str, str] = {}
+
+
+class Source(_Record):
+    """One bill or ledger that is ingested whole, period by period."""
+
+    id: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]+$")]
+    connector: str
+    path: Path
+    ledger_role: Literal["billed", "derived"] = "billed"
+    options: dict[str, str] = {}
+
+
+class FinanceTables(_Record):
+    """CSV files that finance keeps."""
+
+    budgets: Path | None = None
+    invoices: Path | None = None
+    fx_rates: Path | None = None
+    business_metrics: Path | None = None
+    mappings: Path | None = None
+
+
+class TagKeys(_Record):
+    """Which tag keys say who owns a charge; the first key that has a value wins, whatever its case."""
+
+    team: tuple[str, ...] = ("team", "owner-team", "squad")
+    use_case: tuple[str, ...] = ("use_case", "use-case", "application", "app")
+    cost_center: tuple[str, ...] = ("cost_center", "costcenter", "cost-center")
+    environment: tuple[str, ...] = ("environment", "env", "stage")
+    purpose: tuple[str, ...] = ("purpose", "workload", "ai-purpose")
+
+
+class Classification(_Record):
+    """Rule files that come before the shipped rules."""
+
+    rules: tuple[Path, ...] = ()
+
+
+class Alerting(_Record):
+    """Thresholds of the alerts, as ratios of the budget and as money in the company's currency."""
+
+    warn_ratio: Annotated[float, Field(gt=0)] = 0.05
+    breach_ratio: Annotated[float, Field(gt=0)] = 0.10
+    unowned_amount: Annotated[float, Field(ge=0)] = 1_000.0
+    idle_amount: Annotated[float, Field(ge=0)] = 1_000.0
+
+
+class Forecasting(_Record):
+    """What is forecast when the company is run."""
+
+    horizon_days: Annotated[int, Field(ge=1, le=730)] = 90
+    groupings: tuple[tuple[str, ...], ...] = (("purpose",), ("driver",), ("provider",), ("team",))
+    origins: Annotated[int, Field(ge=1, le=24)] = 3
+    cost: Literal["billed", "effective", "contracted", "list"] = "effective"
+
+
+class Event(_Record):
+    """Something with a date that moves cost: a launch, a price change, a commitment's start, an incident."""
+
+    date: dt.date
+    end: dt.date | None = None
+    kind: Literal["launch", "price_change", "commitment", "incident", "other"]
+    name: str
+    where: dict[str, str] = {}
+
+
+class Optimization(_Record):
+    """Scenarios that every run solves, and how hard it tries."""
+
+    scenarios: tuple[Path, ...] = ()
+    time_limit_s: Annotated[float, Field(gt=0)] = 60
+    gap_ratio: Annotated[float, Field(ge=0)] = 0.005
+
+
+class Execution(_Record):
+    """Where work fans out to: local processes, or a Dask scheduler."""
+
+    workers: Annotated[int, Field(ge=1)] | None = None
+    scheduler: str | None = None
+
+
+class Config(_Record):
+    """A home and everything that finops.toml says about it; relative paths are taken from the home."""
+
+    home: Path
+    company: Company = Company()
+    lake: LakeLocation = LakeLocation()
+    sources: tuple[Source, ...] = ()
+    tables: FinanceTables = FinanceTables()
+    tags: TagKeys = TagKeys()
+    classification: Classification = Classification()
+    alerts: Alerting = Alerting()
+    forecast: Forecasting = Forecasting()
+    events: tuple[Event, ...] = ()
+    optimize: Optimization = Optimization()
+    execution: Execution = Execution()
+
+    @property
+    def raw(self) -> Path:
+        """Where fetched and demo exports lie."""
+        return self.home / "raw"
+
+    @property
+    def outputs(self) -> Path:
+        """Where exports and reports are written."""
+        return self.home / "outputs"
+
+    @property
+    def scenarios(self) -> Path:
+        """Where scenario files are kept."""
+        return self.home / "scenarios"
+
+    def path(self, path: Path) -> Path:
+        """A path of the config, taken from the home when it is relative."""
+        return path if path.is_absolute() else self.home / path
+
+
+def load_config(home: Path) -> Config:
+    """The config of a home; the defaults where it has no finops.toml.
+
+    Raises ConfigError for a file that is no TOML, a key that is not known, or a value of the wrong type.
+    """
+    file = home / FILE_NAME
+    if not file.exists():
+        return Config(home=home)
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{file} is not valid TOML: {error}",
+            expected="TOML 1.0 in UTF-8",
+            next_step="correct that line; `finops init` in an empty home shows a commented example",
+        ) from error
+    return validated(Config, {"home": home, **content}, file)
+
+
+def validated(model: type[M], content: dict[str, Any], file: Path) -> M:
+    """The content of a TOML file as a record; raises ConfigError that lists every wrong key at once."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, e['loc']))}: {_reason(e)}" for e in error.errors()]
+        raise ConfigError(
+            f"{file} has {len(problems)} wrong setting(s): " + "; ".join(problems),
+            expected=f"the settings of {model.__name__}: " + ", ".join(k for k in model.model_fields if k != "home"),
+            next_step="correct or remove them",
+        ) from error
+
+
+def _reason(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "this key is not known"
+    return f"{error['msg']} (found {error['input']!r})" if error["type"] != "missing" else "this key is missing"
