@@ -15,7 +15,7 @@ from finops.errors import CallError
 SHARED_TCO = Path(__file__).parents[3] / "shared" / "data" / "tco"
 
 # github.com/chanthaphan/gpu-tco at d8c65343 (2026-07-10): five years, 4 staff at 45,000, PUE 1.5, 0.13 per kWh,
-# 200 per kW-month, 10 % maintenance, spares 1,000,000, network 1,600,000, egress 7.5 %, reservations at -35 % and -55 %.
+# 200 per kW-month, 10 % maintenance, spares 1,000,000, network 1,600,000, egress 7.5 %, reserved -35 % and -55 %.
 GPU_TCO = [
     {"tpm": 10_000_000, "active_b": 40, "tok_s": 2200, "node_cost": 340_000, "node_kw": "10.2", "payg": "110.24",
      "speed_factor": "0.8", "nodes": 17, "capex": 7_380_000, "fleet_kw": "173.4", "electricity": "1481009.4",
@@ -42,7 +42,7 @@ def owned(case: dict[str, Any], *, nodes: int) -> tuple[Decimal, capital.Running
     price = Decimal(case["node_cost"]) * nodes + Decimal(1_600_000)
     running = capital.running_cost(
         price=price, power_kw=Decimal(case["node_kw"]) * nodes, utilization_ratio=Decimal(1), pue=Decimal("1.5"),
-        energy_price_per_kwh=Decimal("0.13"), colo_price_per_kw_month=Decimal(200), 
+        energy_price_per_kwh=Decimal("0.13"), colo_price_per_kw_month=Decimal(200),
         maintenance_ratio_per_year=Decimal("0.1"),
         staff_cost_per_month=Decimal(4 * 45_000) / 12, spares=Decimal(1_000_000), months=Decimal(60),
     )  # fmt: skip
