@@ -1,0 +1,123 @@
+"""Cells of source files to typed values: text as written, or the columns of a Parquet file, to FOCUS types.
+
+Each function returns an expression that is null where the cell is empty or cannot be read; `unreadable` tells the two
+apart, so that a caller can reject the row instead of losing the value.
+"""
+
+from typing import Final
+
+import polars as pl
+
+from finops.schema import MONEY, TIME
+
+NULL_WORDS: Final = ("", "NULL", "null", "None")
+"""What real exports write for "no value"."""
+
+_TIME_FORMATS: Final = (
+    "%Y-%m-%dT%H:%M:%S%.f%#z",
+    "%Y-%m-%dT%H:%M%#z",
+    "%Y-%m-%d %H:%M:%S%.f%#z",
+)
+_NAIVE_FORMATS: Final = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M")
+_DAY_FORMATS: Final = ("%Y-%m-%d", "%m/%d/%Y", "%m/%d/%y")
+_SHORT_YEAR = r"^\d{1,2}/\d{1,2}/\d{2}$"
+_JSON_STRING = r'"(?:[^"\\]|\\.)*"'
+
+
+def text(name: str, kind: pl.DataType) -> pl.Expr:
+    """The cell as text without surrounding blanks; null for the words that mean "no value"."""
+    cell = pl.col(name)
+    if isinstance(kind, pl.Map):
+        return _map_as_json(cell)
+    if isinstance(kind, pl.List):
+        return _map_as_json(cell.list.to_map()) if _is_key_value(kind) else pl.struct(cell).struct.json_encode()
+    if isinstance(kind, pl.Struct):
+        return cell.struct.json_encode()
+    if kind != pl.String:
+        return cell.cast(pl.String)
+    stripped = cell.str.strip_chars()
+    return pl.when(stripped.is_in(NULL_WORDS)).then(None).otherwise(stripped)
+
+
+def decimal(name: str, kind: pl.DataType) -> pl.Expr:
+    """The cell as Decimal(38, 18), rounded half-even beyond 18 places; scientific notation is read.
+
+    Floats go by their shortest decimal text, so that 0.1 stays 0.1.
+    """
+    if isinstance(kind, pl.Decimal) or kind.is_integer():
+        return pl.col(name).cast(MONEY)
+    return text(name, kind).cast(MONEY, strict=False)
+
+
+def timestamp(name: str, kind: pl.DataType) -> pl.Expr:
+    """The cell as a UTC instant: ISO 8601 with or without zone (none means UTC), or a day, also as M/D/YYYY."""
+    if kind == pl.Date:
+        return pl.col(name).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    if isinstance(kind, pl.Datetime):
+        cell = pl.col(name).dt.cast_time_unit("us")
+        return cell.dt.replace_time_zone("UTC") if kind.time_zone is None else cell.dt.convert_time_zone("UTC")
+    cell = text(name, kind)
+    short_year = cell.str.contains(_SHORT_YEAR)
+    return pl.coalesce(
+        *(cell.str.to_datetime(f, strict=False, time_unit="us", time_zone="UTC") for f in _TIME_FORMATS),
+        *(cell.str.to_datetime(f, strict=False, time_unit="us").dt.replace_time_zone("UTC") for f in _NAIVE_FORMATS),
+        *(
+            # %Y would read "25" as the year 25
+            pl.when(short_year if f.endswith("%y") else ~short_year)
+            .then(cell.str.to_date(f, strict=False))
+            .cast(pl.Datetime("us"))
+            .dt.replace_time_zone("UTC")
+            for f in _DAY_FORMATS
+        ),
+    ).cast(TIME)
+
+
+def json_object(name: str, kind: pl.DataType) -> pl.Expr:
+    """The cell as text of one JSON object.
+
+    Read are JSON objects, JSON lists of {"key", "value"}, the inside of an object without its braces (Azure), and
+    `k=v` or `k:v` pairs parted by `;` or `,`. Anything else is kept whole under the key "unparsed".
+    """
+    cell = text(name, kind)
+    if kind != pl.String:
+        return cell
+    listed = cell.str.json_path_match("$")
+    pair = rf'\{{"(?:[Kk]ey|[Nn]ame)":({_JSON_STRING}),"[Vv]alue":({_JSON_STRING}|[^{{}}]*?)\}}'
+    from_list = "{" + listed.str.replace_all(pair, "$1:$2").str.strip_prefix("[").str.strip_suffix("]") + "}"
+    pairs = cell.str.replace_all('"', '\\"').str.extract_all(r"[^=:;,]+[=:][^;,]*")
+    from_pairs = (
+        "{"
+        + pairs.list.eval(pl.element().str.replace(r"^\s*([^=:]+?)\s*[=:]\s*(.*?)\s*$", '"$1":"$2"')).list.join(",")
+        + "}"
+    )
+    return (
+        pl.when(cell.is_null())
+        .then(None)
+        .when(cell.str.starts_with("{"))
+        .then(listed)
+        .when(cell.str.starts_with("["))
+        .then(from_list.str.json_path_match("$"))
+        .when(cell.str.starts_with('"'))
+        .then(("{" + cell + "}").str.json_path_match("$"))
+        .when(cell.str.contains(r"^[^=:;,]+[=:][^;,]*([;,][^=:;,]+[=:][^;,]*)*[;,]?$"))
+        .then(from_pairs.str.json_path_match("$"))
+        .otherwise(None)
+        .fill_null(pl.when(cell.is_not_null()).then(pl.struct(unparsed=cell).struct.json_encode()))
+    )
+
+
+def unreadable(name: str, kind: pl.DataType, value: pl.Expr) -> pl.Expr:
+    """True where the cell holds something and `value` could not be read from it."""
+    return text(name, kind).is_not_null() & value.is_null()
+
+
+def _is_key_value(kind: pl.List) -> bool:
+    inner = kind.inner
+    return isinstance(inner, pl.Struct) and {f.name for f in inner.fields} == {"key", "value"}
+
+
+def _map_as_json(cell: pl.Expr) -> pl.Expr:
+    entries = cell.map.entries().list.eval(
+        pl.element().struct.json_encode().str.replace(rf'^\{{"key":({_JSON_STRING}),"value":(.*)\}}$', "$1:$2")
+    )
+    return pl.when(cell.is_not_null()).then("{" + entries.list.join(",") + "}")
