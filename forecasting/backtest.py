@@ -1,0 +1,146 @@
+"""Rolling-origin backtest: what each model would have said at past origins, against what came."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from forecasting import metrics
+from forecasting.fits import Fitted, Task, fit_all, usable_cutoffs
+from forecasting.intervals import quantiles, reach_of
+from forecasting.method import DEFAULT
+from forecasting.selection import choose_model
+from forecasting.series import MODEL, SERIES, DailySeries, Floats, Refusal, read_series
+
+STEP_DAYS: Final = 26
+"""Days between origins: no multiple of a week or a month, so that origins fall on different weekdays and month days."""
+EARLIER_STEPS: Final = 3
+"""Fits before each origin that calibrate its bands; neighbouring origins share them."""
+POOLED: Final = "(all)"
+FIGURES: Final = ("wape", "smape", "mase", "bias", "coverage80", "coverage95")
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """Figures by series and model, the same pooled over all series, the model to use, and series that gave none.
+
+    series: `series, model, chosen, horizon, origins` and the figures; pooled: `model, chosen, folds` and the figures.
+    """
+
+    series: pl.DataFrame
+    pooled: pl.DataFrame
+    chosen: str
+    refused: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Fold:
+    """One model on one series from one origin."""
+
+    series: str
+    model: str
+    actual: Floats
+    mean: Floats
+    bands: dict[str, Floats]
+    scale: float
+
+
+def backtest(
+    frame: pl.DataFrame, *, horizon: int, origins: int, workers: int | None = None, scheduler: str | None = None
+) -> Backtest:
+    """The default and its baselines on a frame `series,date,value`, judged from `origins` past days each."""
+    usable, refused = read_series(frame)
+    tasks = [task for series in usable if (task := backtest_task(series, horizon=horizon, origins=origins)) is not None]
+    backtested = {task.series.name for task in tasks}
+    short = [
+        Refusal(s.name, f"too short for a backtest {horizon} days ahead") for s in usable if s.name not in backtested
+    ]
+    fitted, failed = fit_all(tasks, workers=workers, scheduler=scheduler)
+    return judge(fitted, horizon=horizon, origins=origins, refused=[*refused, *short, *failed])
+
+
+def origin_lengths(series: DailySeries, *, horizon: int, origins: int) -> tuple[int, ...]:
+    """How many days were known at each past origin, newest first; the horizon after each lies in the history."""
+    newest = len(series.values) - horizon
+    wanted = [newest - STEP_DAYS * back for back in range(origins)]
+    return tuple(reversed(usable_cutoffs(series, wanted)))
+
+
+def backtest_task(series: DailySeries, *, horizon: int, origins: int) -> Task | None:
+    """The fits that a backtest of a series needs; None where no origin has history enough before it."""
+    lengths = origin_lengths(series, horizon=horizon, origins=origins)
+    if not lengths:
+        return None
+    earlier = [length - STEP_DAYS * back for length in lengths for back in range(1, EARLIER_STEPS + 1)]
+    cutoffs = usable_cutoffs(series, [*lengths, *earlier])
+    return Task(series, horizon, cutoffs, compared=cutoffs)
+
+
+def judge(fitted: Sequence[Fitted], *, horizon: int, origins: int, refused: Sequence[Refusal] = ()) -> Backtest:
+    """The figures of fits that `backtest_task` asked for."""
+    folds = [fold for back in range(origins) for fold in _folds_at(fitted, horizon, origins, back)]
+    by_series = _figures(folds, (SERIES, MODEL)).rename({"folds": "origins"}).with_columns(horizon=pl.lit(horizon))
+    pooled = _figures(folds, (MODEL,))
+    chosen = choose_model(pooled)
+    flag = (pl.col(MODEL) == chosen).alias("chosen")
+    return Backtest(
+        series=by_series.select(SERIES, MODEL, flag, "horizon", "origins", *FIGURES),
+        pooled=pooled.select(MODEL, flag, "folds", *FIGURES),
+        chosen=chosen,
+        refused=tuple(refused),
+    )
+
+
+def _folds_at(portfolio: Sequence[Fitted], horizon: int, origins: int, back: int) -> list[_Fold]:
+    """The folds of the origin `back` steps before the newest one, with bands calibrated on earlier fits only."""
+    at = {f.series.name: len(f.series.values) - horizon - STEP_DAYS * back for f in portfolio}
+    gaps = [STEP_DAYS * step for step in range(1, EARLIER_STEPS + 1)]
+    present = [f for f in portfolio if at[f.series.name] in origin_lengths(f.series, horizon=horizon, origins=origins)]
+    models = sorted({model for f in present for model in f.paths[at[f.series.name]]}, key=lambda m: (m != DEFAULT, m))
+    folds = []
+    for model in models:
+        reach = reach_of(present, model, gaps=gaps, newest=at)
+        for fitted in present:
+            length = at[fitted.series.name]
+            if (path := fitted.paths[length].get(model)) is None:
+                continue
+            actual = fitted.series.values[length : length + horizon]
+            known = ~np.isnan(actual)
+            bands = {name: values[known] for name, values in quantiles(path, reach).items()}
+            scale = metrics.seasonal_scale(fitted.series.values[:length])
+            folds.append(_Fold(fitted.series.name, model, actual[known], path.mean[known], bands, scale))
+    return folds
+
+
+def _figures(folds: Sequence[_Fold], keys: tuple[str, ...]) -> pl.DataFrame:
+    """One row a combination of keys: ratios of sums for WAPE and bias, means over the folds for the others."""
+    groups: dict[tuple[str, ...], list[_Fold]] = {}
+    for fold in folds:
+        groups.setdefault(tuple(getattr(fold, key) for key in keys), []).append(fold)
+    rows = [
+        {**dict(zip(keys, group, strict=True)), "folds": len(members), **_figures_of(members)}
+        for group, members in groups.items()
+    ]
+    kinds = {**dict.fromkeys(keys, pl.String()), "folds": pl.Int64(), **dict.fromkeys(FIGURES, pl.Float64())}
+    return pl.DataFrame(rows, schema=kinds).with_columns(pl.col(pl.Float64).fill_nan(None)).sort(keys)
+
+
+def _figures_of(folds: list[_Fold]) -> dict[str, float]:
+    actual = np.concatenate([f.actual for f in folds])
+    mean = np.concatenate([f.mean for f in folds])
+    band = {name: np.concatenate([f.bands[name] for f in folds]) for name in ("p025", "p10", "p90", "p975")}
+    return {
+        "wape": metrics.wape(actual, mean),
+        "smape": _mean([metrics.smape(f.actual, f.bands["p50"]) for f in folds]),
+        "mase": _mean([metrics.mase(f.actual, f.bands["p50"], f.scale) for f in folds]),
+        "bias": metrics.bias(actual, mean),
+        "coverage80": metrics.coverage(actual, band["p10"], band["p90"]),
+        "coverage95": metrics.coverage(actual, band["p025"], band["p975"]),
+    }
+
+
+def _mean(values: list[float]) -> float:
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else np.nan

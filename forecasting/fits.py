@@ -1,0 +1,119 @@
+"""Fits of many series at many cutoffs, fanned out over the executor.
+
+A fit sees the first `cutoff` days of its series and nothing else, so a later value can never change it, and equal
+work gives equal results in any process.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from finops.execution import executor, fan_out, usable_cores
+from forecasting.baselines import baseline_paths
+from forecasting.method import DEFAULT, SHORT_DAYS, Path, forecast_path
+from forecasting.series import DailySeries, Refusal
+
+POOL_FITS: Final = 60
+"""Fits (about 0.1 s each) from which starting worker processes (about 3 s each) pays."""
+BASELINES_FITS: Final = 2
+"""What the baselines at one cutoff cost, in fits of the default."""
+CHUNKS_PER_WORKER: Final = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One series, the days ahead, the cutoffs (lengths known) to fit the default at, and those for baselines too."""
+
+    series: DailySeries
+    horizon: int
+    cutoffs: tuple[int, ...]
+    compared: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """The paths of one series: by cutoff, then by model (the default under its own name even where it fell back)."""
+
+    series: DailySeries
+    horizon: int
+    paths: dict[int, dict[str, Path]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    known: DailySeries
+    horizon: int
+    compared: bool
+
+    @property
+    def cost(self) -> int:
+        return 1 + BASELINES_FITS * self.compared
+
+
+def usable_cutoffs(series: DailySeries, cutoffs: Sequence[int]) -> tuple[int, ...]:
+    """The cutoffs before which the series has history enough for the default method, ascending, each once."""
+    known = np.cumsum(~np.isnan(series.values))
+    return tuple(sorted({c for c in cutoffs if 0 < c <= len(known) and known[c - 1] >= SHORT_DAYS}))
+
+
+def fit_all(
+    tasks: Sequence[Task], *, workers: int | None = None, scheduler: str | None = None
+) -> tuple[list[Fitted], list[Refusal]]:
+    """The paths that each task asks for, in the order of the tasks; a series that could not be fitted is refused.
+
+    workers: local processes (by default the usable cores); scheduler: address of a Dask scheduler.
+    """
+    fits = [
+        (at, cutoff, _Fit(task.series.known_at(cutoff), task.horizon, cutoff in task.compared))
+        for at, task in enumerate(tasks)
+        for cutoff in sorted({*task.cutoffs, *task.compared})
+    ]
+    paths: list[dict[int, dict[str, Path]]] = [{} for _ in tasks]
+    failures: dict[int, str] = {}
+    for (at, cutoff, _), result in zip(fits, _run([fit for *_, fit in fits], workers, scheduler), strict=True):
+        if isinstance(result, str):
+            failures[at] = result
+        else:
+            paths[at][cutoff] = result
+    fitted = [Fitted(task.series, task.horizon, paths[at]) for at, task in enumerate(tasks) if at not in failures]
+    return fitted, [Refusal(tasks[at].series.name, reason) for at, reason in failures.items()]
+
+
+def _run(fits: list[_Fit], workers: int | None, scheduler: str | None) -> list[dict[str, Path] | str]:
+    wanted = workers or usable_cores()
+    if scheduler is None and (wanted == 1 or sum(fit.cost for fit in fits) < POOL_FITS):
+        return _fit_chunk(fits)
+    with executor(workers=workers, scheduler=scheduler) as pool:
+        done = fan_out(_fit_chunk, _chunks(fits, wanted * CHUNKS_PER_WORKER), pool=pool)
+    return [result for chunk in done for result in chunk]
+
+
+def _chunks(fits: list[_Fit], count: int) -> list[list[_Fit]]:
+    """Consecutive runs of fits of about equal cost."""
+    share = sum(fit.cost for fit in fits) / count
+    chunks: list[list[_Fit]] = [[]]
+    size = 0.0
+    for fit in fits:
+        if size >= share:
+            chunks.append([])
+            size = 0.0
+        chunks[-1].append(fit)
+        size += fit.cost
+    return chunks
+
+
+def _fit_chunk(fits: list[_Fit]) -> list[dict[str, Path] | str]:
+    return [_fit(fit) for fit in fits]
+
+
+def _fit(fit: _Fit) -> dict[str, Path] | str:
+    """The paths of one series at one cutoff by model, or why Stan's optimiser gave up on it."""
+    try:
+        default = forecast_path(fit.known, horizon=fit.horizon)
+    except RuntimeError as error:
+        return f"Prophet could not fit it: {error}"
+    if not fit.compared or default.model != DEFAULT:
+        return {DEFAULT: default}
+    return {DEFAULT: default, **baseline_paths(fit.known, horizon=fit.horizon, default=default)}

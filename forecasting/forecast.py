@@ -1,0 +1,74 @@
+"""Forecasts of a portfolio of daily series: a frame in, dated quantiles out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import polars as pl
+
+from forecasting.fits import Fitted, Task, fit_all, usable_cutoffs
+from forecasting.intervals import OFFSETS_DAYS, QUANTILES, no_reach, quantiles, reach_of
+from forecasting.method import DEFAULT
+from forecasting.series import DATE, MODEL, SERIES, DailySeries, Refusal, read_series
+
+OUTPUT: Final = {
+    SERIES: pl.String(), DATE: pl.Date(), MODEL: pl.String(), "mean": pl.Float64(),
+    **dict.fromkeys(QUANTILES, pl.Float64()),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """rows: `series,date,model,mean,p025,p05,p10,p50,p90,p95,p975`, one a series and day ahead; refused: who got none.
+
+    Use `mean` for totals and budgets: medians do not add up.
+    """
+
+    rows: pl.DataFrame
+    refused: tuple[Refusal, ...]
+
+    @property
+    def fallbacks(self) -> dict[str, str]:
+        """The series that a simple model had to serve, with that model's name, which says why."""
+        simple = self.rows.filter(pl.col(MODEL).str.contains("(", literal=True)).unique([SERIES, MODEL]).sort(SERIES)
+        return dict(zip(simple[SERIES], simple[MODEL], strict=True))
+
+
+def forecast(
+    frame: pl.DataFrame, *, horizon: int, workers: int | None = None, scheduler: str | None = None
+) -> Forecast:
+    """The default method on every series of a frame `series,date,value`, from the day after each series' own last row.
+
+    workers, scheduler: as in finops.execution; the result does not depend on them.
+    """
+    usable, refused = read_series(frame)
+    tasks = [forecast_task(series, horizon=horizon) for series in usable]
+    fitted, failed = fit_all(tasks, workers=workers, scheduler=scheduler)
+    return Forecast(rows_of(fitted, model=DEFAULT), (*refused, *failed))
+
+
+def forecast_task(series: DailySeries, *, horizon: int, compared: bool = False) -> Task:
+    """The fits that a forecast needs: one on all days, past ones to calibrate its bands; with baselines if compared."""
+    length = len(series.values)
+    cutoffs = (*usable_cutoffs(series, [length - days for days in OFFSETS_DAYS]), length)
+    return Task(series, horizon, cutoffs, compared=cutoffs if compared else ())
+
+
+def rows_of(portfolio: Sequence[Fitted], *, model: str) -> pl.DataFrame:
+    """The forecast rows of fits that `forecast_task` asked for; a series without that model keeps the default."""
+    newest = {fitted.series.name: len(fitted.series.values) for fitted in portfolio}
+    reach = reach_of(portfolio, model, gaps=OFFSETS_DAYS, newest=newest)
+    frames = []
+    for fitted in portfolio:
+        paths = fitted.paths[len(fitted.series.values)]
+        path = paths.get(model, paths[DEFAULT])
+        first = fitted.series.end + timedelta(days=1)
+        days = pl.date_range(first, first + timedelta(days=fitted.horizon - 1), eager=True)
+        bands = quantiles(path, reach if path.model == model else no_reach())
+        frames.append(
+            pl.DataFrame(
+                {SERIES: fitted.series.name, DATE: days, MODEL: path.model, "mean": path.mean, **bands}, schema=OUTPUT
+            )
+        )
+    return pl.concat(frames) if frames else pl.DataFrame(schema=OUTPUT)

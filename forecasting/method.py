@@ -1,0 +1,196 @@
+"""The default method: one Prophet with flat growth on the asinh scale, and a robust level on its residuals.
+
+Prophet carries the calendar (week, first and last days of the month), the level follows what moves. Measured on
+public daily series against seasonal naive, ETS, Theta and their combinations (docs/forecasting.md).
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from forecasting.calendar import month_effects
+from forecasting.level import clip_spikes, follow, outlier_limit, rolling_median, spread_by_lead
+from forecasting.series import DailySeries, Floats
+
+if TYPE_CHECKING:
+    from prophet import Prophet
+
+DEFAULT: Final = "prophet_robust_level"
+HISTORY_DAYS: Final = 400
+SHORT_DAYS: Final = 28
+"""Fewer known values than this are a short history."""
+LEAST_NON_ZERO: Final = 3
+FALLBACK_DAYS: Final = 14
+RANGE_MARGIN: Final = 0.7
+"""How far beyond the range of its history, on the asinh scale, a path may go (a factor of about two)."""
+MEAN_RESIDUALS: Final = 180
+MEAN_CLIP: Final = 1.5
+WEEKLY_FREEDOM: Final = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """What one model says of one series from one cutoff, before intervals are put around it.
+
+    Arrays hold one value a day of the horizon. center and spread are on the scale z = asinh(value / unit): the median,
+    and the size of its errors by lead. mean is in the series' own unit. Quantiles stay within lowest .. highest (z).
+    """
+
+    model: str
+    unit: float
+    center: Floats
+    mean: Floats
+    spread: Floats
+    lowest: float
+    highest: float
+
+    def value(self, z: Floats) -> Floats:
+        """Back from the asinh scale to the series' own unit."""
+        back: Floats = self.unit * np.sinh(np.clip(z, self.lowest, self.highest))
+        return back
+
+
+def unit_of(values: Floats) -> float:
+    """The median of the non-zero sizes: what makes asinh behave alike for cents and millions; 1 where all is zero."""
+    sizes = np.abs(values[values != 0])
+    return float(np.median(sizes)) if len(sizes) else 1.0
+
+
+def bounds(z: Floats, margin: float) -> tuple[float, float]:
+    """The range of a history widened by a margin, and not below zero where the history never was."""
+    low, high = float(z.min()), float(z.max())
+    return (0.0 if low >= 0 else low - margin), high + margin
+
+
+def forecast_path(series: DailySeries, *, horizon: int) -> Path:
+    """The default method on one series; a thin history falls back to a simple model that `model` names."""
+    observed = series.observed
+    reason = _too_thin(series.last(HISTORY_DAYS).observed)
+    return _robust_level(series, horizon) if reason is None else _median_path(observed, horizon, reason)
+
+
+def _too_thin(recent: Floats) -> str | None:
+    if len(recent) < SHORT_DAYS:
+        return "short history"
+    if np.ptp(recent) == 0:
+        return "constant"
+    if np.count_nonzero(recent) < LEAST_NON_ZERO:
+        return f"under {LEAST_NON_ZERO} non-zero days"
+    return None
+
+
+def _median_path(observed: Floats, horizon: int, reason: str) -> Path:
+    """The median of the last 14 values, with their mean beside it and their own scatter as spread."""
+    last = observed[-FALLBACK_DAYS:]
+    unit = unit_of(observed)
+    z = np.arcsinh(observed / unit)
+    center = float(np.median(z[-FALLBACK_DAYS:]))
+    # the level of a few days is itself uncertain, and wanders: both widen the band
+    scatter = float(np.abs(z - np.median(z)).mean()) * np.sqrt(1 + np.arange(1, horizon + 1) / len(observed))
+    low, high = bounds(z, RANGE_MARGIN) if np.ptp(z) else (center, center)
+    return Path(
+        model=f"median_{FALLBACK_DAYS} ({reason})",
+        unit=unit,
+        center=np.full(horizon, center),
+        mean=np.full(horizon, last.mean()),
+        spread=scatter,
+        lowest=low,
+        highest=high,
+    )
+
+
+def _robust_level(series: DailySeries, horizon: int) -> Path:
+    series = series.last(HISTORY_DAYS)
+    n = len(series.values)
+    unit = unit_of(series.observed)
+    z = np.arcsinh(series.values / unit)
+    calendar = _calendar_part(series, z, horizon)
+    residual = z - calendar[:n]
+    local = rolling_median(residual)
+    followed = clip_spikes(residual, local, outlier_limit(residual - local))
+    level = follow(followed, horizon)
+    known = z[~np.isnan(z)]
+    low, high = bounds(known, RANGE_MARGIN)
+    center = np.clip(level[-1] + calendar[n:], low, high)
+    scatter = (residual - local)[~np.isnan(residual)][-MEAN_RESIDUALS:].clip(-MEAN_CLIP, MEAN_CLIP)
+    return Path(
+        model=DEFAULT,
+        unit=unit,
+        center=center,
+        mean=unit * np.sinh(center[:, None] + scatter).mean(axis=1),
+        spread=spread_by_lead(followed, level, horizon),
+        lowest=bounds(known, 2 * RANGE_MARGIN)[0],
+        highest=bounds(known, 2 * RANGE_MARGIN)[1],
+    )
+
+
+def _calendar_part(series: DailySeries, z: Floats, horizon: int) -> Floats:
+    """Prophet's trend and calendar effects over history and horizon, fitted twice and shrunk to what is significant.
+
+    The second fit sees the series without its moving level and its outliers, so that neither leaks into the week.
+    """
+    n, days = len(z), series.days(horizon)
+    effects = month_effects(days, ~np.isnan(z))
+    first = _prophet_parts(days, z, effects)
+    residual = z - _sum(first)[:n]
+    local = rolling_median(residual)
+    deviation = residual - local
+    limit = outlier_limit(deviation)
+    excess = deviation - deviation.clip(-limit, limit)
+    second = _prophet_parts(days, z - local + local.mean() - excess, effects)
+    return _shrunk(second, z)
+
+
+def _shrunk(parts: dict[str, Floats], z: Floats) -> Floats:
+    """Trend plus each effect times max(0, 1 - 1 / F), F = its sum of squares / (freedom x noise variance)."""
+    n, observed = len(z), ~np.isnan(z)
+    residual = z - _sum(parts)[:n]
+    deviation = residual - rolling_median(residual)
+    limit = outlier_limit(deviation)
+    count = int(observed.sum())
+    noise = float((deviation[observed].clip(-limit, limit) ** 2).mean()) * count / (count - 8)
+    total = parts["trend"].copy()
+    for name, part in parts.items():
+        if name == "trend":
+            continue
+        freedom = WEEKLY_FREEDOM if name == "weekly" else 1
+        size = float((part[:n][observed] ** 2).sum()) / freedom
+        total += part * (max(0.0, 1 - noise / size) if size else 0.0)
+    return total
+
+
+def _sum(parts: dict[str, Floats]) -> Floats:
+    total: Floats = np.sum(list(parts.values()), axis=0)
+    return total
+
+
+def _prophet_parts(days: np.ndarray, z: Floats, effects: dict[str, Floats]) -> dict[str, Floats]:
+    """Prophet's additive parts (trend, weekly, each month effect) over all `days`, fitted on the first len(z)."""
+    import pandas as pd  # type: ignore[import-untyped]  # Prophet's border
+
+    frame = pd.DataFrame({"ds": days.astype("datetime64[ns]"), **effects})
+    model = _prophet()
+    for name in effects:
+        model.add_regressor(name, standardize=False)
+    model.fit(frame[: len(z)].assign(y=z), seed=1)
+    fitted = model.predict(frame)
+    return {name: fitted[name].to_numpy(dtype=np.float64) for name in ("trend", "weekly", *effects)}
+
+
+def _prophet() -> "Prophet":
+    # imported late because it takes seconds: only the processes that fit pay for it
+    logging.getLogger("prophet.plot").setLevel(logging.CRITICAL)  # it reports that plotly is absent as an error
+    from cmdstanpy.utils import get_logger
+    from prophet import Prophet
+
+    for logger in (get_logger(), logging.getLogger("prophet")):  # both set their own level when first used
+        logger.setLevel(logging.WARNING)
+    return Prophet(
+        growth="flat",
+        weekly_seasonality=True,
+        yearly_seasonality=False,
+        daily_seasonality=False,
+        uncertainty_samples=0,
+    )

@@ -1,0 +1,95 @@
+"""Daily series: read from a frame `series,date,value`, gaps kept as gaps, unusable series refused."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+SERIES, DATE, VALUE, MODEL = "series", "date", "value", "model"
+INPUT: Final = {SERIES: pl.String(), DATE: pl.Date(), VALUE: pl.Float64()}
+"""What a caller hands in; a null value is a missing day, not a zero."""
+
+LONGEST_DAYS: Final = 20_000
+"""A span beyond this (55 years) is a mistyped date, not a history."""
+
+
+@dataclass(frozen=True, eq=False)
+class DailySeries:
+    """One value a day from `start`, without holes in the index; a missing day is NaN."""
+
+    name: str
+    start: date
+    values: Floats
+
+    @property
+    def end(self) -> date:
+        """The day of the last row, whether it holds a value or not."""
+        return self.start + timedelta(days=len(self.values) - 1)
+
+    @property
+    def observed(self) -> Floats:
+        """The values that are there, oldest first."""
+        return self.values[~np.isnan(self.values)]
+
+    def days(self, ahead: int = 0) -> NDArray[np.datetime64]:
+        """The dates of the values and of `ahead` days after them."""
+        first = np.datetime64(self.start, "D")
+        return np.arange(first, first + np.timedelta64(len(self.values) + ahead, "D"))
+
+    def known_at(self, length: int) -> "DailySeries":
+        """The first `length` days: the series as it stood then."""
+        return DailySeries(self.name, self.start, self.values[:length])
+
+    def last(self, days: int) -> "DailySeries":
+        """The newest `days` days, or all of a shorter series."""
+        dropped = max(0, len(self.values) - days)
+        return DailySeries(self.name, self.start + timedelta(days=dropped), self.values[dropped:])
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A series that was not forecast, and why; the others go on."""
+
+    series: str
+    reason: str
+
+
+def read_series(frame: pl.DataFrame) -> tuple[list[DailySeries], list[Refusal]]:
+    """The series of a frame `series,date,value` in the order of their names, and those that are refused.
+
+    Rows may come in any order. Days without a row are missing days. Refused: a date that occurs twice (adding the two
+    up or taking one of them would be a guess), a row without a date, an infinite value, no value at all.
+    """
+    kept: list[DailySeries] = []
+    refused: list[Refusal] = []
+    rows = frame.select(pl.col(name).cast(kind) for name, kind in INPUT.items()).sort(SERIES, DATE)
+    for (name,), part in rows.group_by([SERIES], maintain_order=True):
+        reason = _unusable(part)
+        if reason is not None:
+            refused.append(Refusal(str(name), reason))
+            continue
+        days = part[DATE].to_numpy().astype("datetime64[D]").astype(np.int64)
+        values = np.full(days[-1] - days[0] + 1, np.nan)
+        values[days - days[0]] = part[VALUE].to_numpy()
+        kept.append(DailySeries(str(name), part[DATE][0], values))
+    return kept, refused
+
+
+def _unusable(part: pl.DataFrame) -> str | None:
+    if part[DATE].null_count():
+        return "a row has no date"
+    repeated = part.filter(pl.col(DATE).is_duplicated())
+    if repeated.height:
+        return f"{repeated[DATE].n_unique()} date(s) occur more than once, first {repeated[DATE][0]}"
+    if (part[DATE][-1] - part[DATE][0]).days >= LONGEST_DAYS:
+        return f"it spans {part[DATE][0]} to {part[DATE][-1]}, more than {LONGEST_DAYS:,} days"
+    if part[VALUE].is_infinite().any():
+        return "a value is infinite"
+    if part[VALUE].fill_nan(None).null_count() == part.height:
+        return "it has no value"
+    return None
