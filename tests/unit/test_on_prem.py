@@ -65,7 +65,7 @@ def test_running_costs_are_those_of_the_formulas(tmp_path: Path) -> None:
 
 
 def test_ledger_columns_reach_the_charge(tmp_path: Path) -> None:
-    """Owner, place, hosting and accelerators of the ledger stand on each charge, accelerator-hours on depreciation only."""
+    """Owner, place, hosting and accelerators of the ledger stand on each charge; hours on depreciation only."""
     charges = parsed(tmp_path, SERVER, until=date(2025, 1, 17))
     first = charges.row(0, named=True)
     wanted = {
@@ -75,10 +75,7 @@ def test_ledger_columns_reach_the_charge(tmp_path: Path) -> None:
     }  # fmt: skip
     assert {name: first[name] for name in wanted} == wanted
     assert json.loads(first[s.TAGS])["country"] == "DE"
-    by_service = {
-        service: hours for service, hours in charges.select(s.CHARGE_DESCRIPTION, s.ACCELERATOR_HOURS).iter_rows()
-    }
-    assert by_service == {
+    assert dict(charges.select(s.CHARGE_DESCRIPTION, s.ACCELERATOR_HOURS).iter_rows()) == {
         "Purchase: DGX 1": None, "Depreciation: DGX 1": 8 * 24, "Energy: DGX 1": None, "Colocation: DGX 1": None,
         "Support: DGX 1": None, "Staff: DGX 1": None,
     }  # fmt: skip
