@@ -16,7 +16,8 @@ from finops.errors import InputError
 SERVER = {
     "asset_id": "gpu-01", "name": "DGX 1", "site": "fra-1", "region": "eu-central", "country": "DE",
     "hosting": "colo",
-    "server_model": "HGX H100", "accelerator_model": "H100-80GB", "accelerator_count": "8", "purchase_price": "300000.01",
+    "server_model": "HGX H100", "accelerator_model": "H100-80GB", "accelerator_count": "8",
+    "purchase_price": "300000.01",
     "currency": "EUR", "in_service_date": "2025-01-15", "retired_date": "", "life_years": "1", "residual_ratio": "0.1",
     "power_kw": "10.2", "utilization_ratio": "0.7", "pue": "1.5", "energy_price_per_kwh": "0.13",
     "colo_price_per_kw_month": "200", "maintenance_ratio_per_year": "0.1", "staff_cost_per_month": "1000",
