@@ -301,6 +301,8 @@ def _charges(assets: list[Asset], part: RawPart) -> pl.DataFrame:
             start.dt.offset_by("1d").alias(s.CHARGE_PERIOD_END),
             month.alias(s.BILLING_PERIOD_START),
             month.dt.offset_by("1mo").alias(s.BILLING_PERIOD_END),
+            # one charge a row, day and SKU: together they identify it
+            pl.col("kind").alias(s.SKU_ID),
             pl.col("row").alias(s.SOURCE_ROW),
             (pl.col("kind") == "purchase").cast(pl.Int64).alias(SOURCE_ROWS),
         ),

@@ -42,6 +42,8 @@ def test_purchase_is_cash_once_and_spread_over_the_life(tmp_path: Path) -> None:
     """BilledCost holds the price on the in-service day; EffectiveCost what it loses over its life, exactly."""
     charges = parsed(tmp_path, SERVER)
     assert dict(charges.schema) == PARSED
+    assert not charges.select(s.SOURCE_ROW, s.CHARGE_PERIOD_START, s.SKU_ID).is_duplicated().any()
+    assert charges[s.SKU_ID].null_count() == 0
     purchase = charges.filter(pl.col(s.CHARGE_CATEGORY) == "Purchase").row(0, named=True)
     assert (purchase[s.BILLED_COST], purchase[s.EFFECTIVE_COST]) == (Decimal("300000.01"), 0)
     assert purchase[s.CHARGE_PERIOD_START] == datetime(2025, 1, 15, tzinfo=UTC)
