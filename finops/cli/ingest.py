@@ -1,0 +1,149 @@
+"""Commands that bring bills in and prove that they are whole: ingest, reconcile, quality."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+
+from finops.checks import FINDING_COLUMNS
+from finops.cli.session import Format, Session, session
+from finops.config import Source
+from finops.errors import CallError, FinopsError, SourceUnreachable
+from finops.pipeline import ingest as ingesting
+from finops.pipeline import quality as judging
+from finops.pipeline import tables
+from finops.pipeline.ingest import Batch
+
+Period = Annotated[str | None, typer.Option("--period", metavar="YYYY-MM", help="One billing period.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(ingest)
+    app.command()(reconcile)
+    app.command()(quality)
+
+
+def ingest(
+    context: typer.Context,
+    sources: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Of finops.toml; all.")] = None,
+    period: Period = None,
+    connector: Annotated[str | None, typer.Option(help="Connector of --file: focus, on_prem, ...")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="One local file or folder instead of the configured sources.")
+    ] = None,
+    source_id: Annotated[str | None, typer.Option(help="What to call --file's source; the connector's name.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Allow a load that drops files the lake holds.")] = False,
+) -> None:
+    """Load bills into the lake; each billing period is replaced whole, or nothing changes."""
+    current = session(context)
+    _check_period(period)
+    chosen = _file_source(connector, file, source_id) if file or connector else _configured(current, sources or [])
+    until = datetime.now(UTC).date() + timedelta(days=1)
+    batches: list[Batch] = []
+    failure: FinopsError | None = None
+    for source in chosen:
+        try:
+            batches += ingesting.ingest(
+                current.config, current.lake, source, say=current.say, until=until, period=period, replace=replace
+            )
+        except SourceUnreachable as error:  # the other sources are still worth having
+            current.say(f"error: {error}")
+            failure = error
+    if ingesting.attention(batches):
+        current.needs_attention()
+    _show_batches(current, batches)
+    if failure:
+        raise typer.Exit(failure.exit_code)
+
+
+def reconcile(
+    context: typer.Context,
+    period: Period = None,
+    invoices: Annotated[Path | None, typer.Option(help="A CSV of invoices to load first; replaces the table.")] = None,
+) -> None:
+    """Invoices against the lake: what ties out, what does not, and by how much."""
+    current = session(context)
+    _check_period(period)
+    if invoices:
+        tables.load_file(current.config, current.lake, "invoices", invoices, say=current.say)
+    rows = judging.reconcile(current.lake, period=period)
+    if not rows["status"].is_in(["tied_out", "no_invoice"]).all():
+        current.needs_attention()
+    if rows.is_empty():
+        current.say("nothing to reconcile yet; next: `finops ingest`, and name invoices in finops.toml")
+    current.show(rows, title="Invoices against the lake")
+
+
+def quality(context: typer.Context, period: Period = None) -> None:
+    """Findings about the data: quarantined rows, double counting, unowned AI spend, missing columns."""
+    current = session(context)
+    _check_period(period)
+    findings = judging.quality(current.config, current.lake, period=period)
+    if findings["severity"].is_in(["error", "warning"]).any():
+        current.needs_attention()
+    if findings.is_empty() and current.format is Format.table:
+        current.say("no findings")
+        return
+    shown = findings.drop("next_step") if current.format is Format.table else findings.select(*FINDING_COLUMNS)
+    current.show(shown, key="findings", title="Findings")
+
+
+def _check_period(period: str | None) -> None:
+    if period is None:
+        return
+    try:
+        datetime.strptime(period, "%Y-%m").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise CallError(
+            f"--period {period}", expected="a month as YYYY-MM", next_step="write it as in 2026-10"
+        ) from error
+
+
+def _file_source(connector: str | None, file: Path | None, source_id: str | None) -> list[Source]:
+    if not (connector and file):
+        raise CallError(
+            "only one of --connector and --file",
+            expected="both: the connector says how the file is read",
+            next_step="for example: finops ingest --connector focus --file bill.csv",
+        )
+    return [Source(id=source_id or connector, connector=connector, path=file.resolve())]
+
+
+def _configured(current: Session, wanted: list[str]) -> list[Source]:
+    known = {source.id: source for source in current.config.sources}
+    unknown = [name for name in wanted if name not in known]
+    if unknown or not known:
+        raise CallError(
+            f"no source {', '.join(unknown)}" if unknown else f"{current.home} configures no source",
+            expected=f"one of {', '.join(known)}" if known else "at least one [[sources]] in finops.toml",
+            next_step="`finops init` writes a commented finops.toml; or use --connector and --file",
+        )
+    return [known[name] for name in wanted] if wanted else list(known.values())
+
+
+def _show_batches(current: Session, batches: list[Batch]) -> None:
+    if current.format is Format.json:
+        documents = [{k: v for k, v in asdict(b).items() if k != "changed"} for b in batches]
+        current.show_document({"batches": documents})
+        return
+    rows = [
+        {
+            "source": b.source,
+            "billing_period": b.billing_period,
+            "rows_read": b.rows_read,
+            "rows_stored": b.rows_stored,
+            "rows_quarantined": b.rows_quarantined,
+            "currency": billed.currency,
+            "billed_read": billed.read,
+            "billed_stored": billed.stored,
+            "billed_quarantined": billed.quarantined,
+            "effective_stored": effective.stored,
+        }
+        for b in batches
+        for billed, effective in zip(b.billed_cost, b.effective_cost, strict=True)
+    ]
+    current.show(pl.DataFrame(rows, infer_schema_length=None), title="Loaded")

@@ -1,0 +1,385 @@
+"""Ingest: the files of a source become charges of the lake, period by period, or nothing changes.
+
+A load stages its files as Parquet, checks that it drops nothing the lake holds, classifies, replaces the partitions in
+one transaction, and then proves on what was written that read = stored + quarantined, per period, file and currency.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from connectors import files
+from connectors.registry import RAW, REJECT, SOURCE_ROWS, RawPart, connector
+from finops import schema as s
+from finops.classify import Rules, classify, load_rules
+from finops.config import Config, Source
+from finops.errors import InputError, LakeError, LoadRefused
+from finops.pipeline.daily import spend_daily
+from finops.store import Lake, Transaction, schema_digest
+
+UNKNOWN_PERIOD: Final = "unknown"
+"""Period of a quarantined row whose own period cannot be read."""
+NO_CURRENCY: Final = "XXX"
+"""ISO 4217 code for "no currency": of a quarantined row whose currency cannot be read."""
+
+_KEYS: Final = ("billing_period", "source_file", "currency")
+_MONEYS: Final = tuple(
+    f"{cost}_{fate}" for cost in ("billed", "effective") for fate in ("read", "stored", "quarantined")
+)
+_COUNTS: Final = ("rows_read", "rows_stored", "rows_quarantined")
+
+
+@dataclass(frozen=True)
+class CurrencyTotal:
+    """One cost of a batch in one currency; read = stored + quarantined, to the last decimal."""
+
+    currency: str
+    read: Decimal
+    stored: Decimal
+    quarantined: Decimal
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a load did to one billing period of one source; rows are the source's rows."""
+
+    source: str
+    billing_period: str
+    rows_read: int
+    rows_stored: int
+    rows_quarantined: int
+    billed_cost: tuple[CurrencyTotal, ...]
+    effective_cost: tuple[CurrencyTotal, ...]
+    changed: bool
+
+
+def ingest(
+    config: Config,
+    lake: Lake,
+    source: Source,
+    *,
+    say: Callable[[str], None],
+    until: date,
+    period: str | None = None,
+    replace: bool = False,
+) -> list[Batch]:
+    """Load a source's files; the same files again change nothing and report the same figures.
+
+    until: day (exclusive) up to which ledgers that grow with time are charged. period: load only that month.
+    replace: allow a load that leaves out a file which a partition already holds. Raises InputError for files that
+    cannot be read, LoadRefused for a load that would drop rows of a file it does not have.
+    """
+    parts = files.find_parts(config.path(source.path), until=until, options=source.options)
+    rules = load_rules(tuple(config.path(p) for p in config.classification.rules))
+    digests = {p.name: files.digest(p.path) for p in parts}
+    batch_id = _batch_id(config, lake, source, rules, digests, until, period)
+    same_files = _loads_of(source, lake.scan("loads")).filter(pl.col("source_file").is_in(list(digests)))
+    if set(same_files["batch_id"]) == {batch_id} and set(same_files["source_file"]) == set(digests):
+        say(f"{source.id}: the lake already holds these files as they are")
+        return _batches(same_files, changed=False)
+    with tempfile.TemporaryDirectory(prefix="finops-ingest-") as folder:
+        staged = _stage(source, parts, Path(folder), period)
+        totals = _totals(staged)
+        _refuse_nothing_readable(totals, source, staged)
+        with lake.transaction(f"ingest {source.id}") as tx:
+            known = _loads_of(source, tx.scan("loads"))
+            periods = _affected_periods(totals, known, digests, period)
+            _refuse_left_out(known, digests, periods, replace=replace, source=source)
+            loads = _write(tx, staged, totals, source, config, rules, batch_id, digests, periods)
+    say(f"{source.id}: {loads['rows_read'].sum():,} rows of {len(parts)} file(s), {len(periods)} billing period(s)")
+    return _batches(loads, changed=True)
+
+
+def _batch_id(
+    config: Config,
+    lake: Lake,
+    source: Source,
+    rules: Rules,
+    digests: dict[str, str],
+    until: date,
+    period: str | None,
+) -> str:
+    """A fingerprint of everything that the stored rows are made from."""
+    mappings = lake.scan("mappings").collect().sort("kind", "match").write_json()
+    made_from = [
+        source.model_dump_json(exclude={"path"}),
+        sorted(digests.items()),
+        schema_digest(),
+        rules.digest,
+        config.tags.model_dump_json(),
+        mappings,
+        until.isoformat() if source.connector == "on_prem" else "",
+        period,
+    ]
+    return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:16]
+
+
+def _loads_of(source: Source, loads: pl.LazyFrame) -> pl.DataFrame:
+    return loads.filter(pl.col("source_id") == source.id).collect()
+
+
+def _stage(source: Source, parts: list[RawPart], folder: Path, period: str | None) -> pl.LazyFrame:
+    """The parsed rows of all parts as Parquet, each part streamed on its own."""
+    parse = connector(source.connector).parse
+    for number, part in enumerate(parts):
+        with files.readable(part.path):
+            parsed = parse(part).with_columns(
+                pl.coalesce(pl.col(s.BILLING_PERIOD_START).dt.strftime("%Y-%m"), pl.lit(UNKNOWN_PERIOD)).alias(
+                    s.BILLING_PERIOD
+                )
+            )
+            if period is not None:
+                parsed = parsed.filter(pl.col(s.BILLING_PERIOD).is_in([period, UNKNOWN_PERIOD]))
+            parsed.sink_parquet(folder / f"{number:05}.parquet")
+    return pl.scan_parquet(folder / "*.parquet")
+
+
+def _totals(staged: pl.LazyFrame) -> pl.DataFrame:
+    """Rows and costs by period, file, currency and fate, as the source states them."""
+    currency = pl.col(s.BILLING_CURRENCY)
+    known_currency = pl.when(currency.str.contains("^[A-Z]{3}$")).then(currency).otherwise(pl.lit(NO_CURRENCY))
+    return (
+        staged.group_by(
+            pl.col(s.BILLING_PERIOD).alias("billing_period"),
+            pl.col(s.SOURCE_FILE).alias("source_file"),
+            known_currency.alias("currency"),
+            pl.col(REJECT).is_not_null().alias("rejected"),
+        )
+        .agg(
+            pl.col(SOURCE_ROWS).sum().alias("rows"),
+            pl.col(s.BILLED_COST).sum().alias("billed"),
+            pl.col(s.EFFECTIVE_COST).sum().alias("effective"),
+        )
+        .collect(engine="streaming")
+    )
+
+
+def _refuse_nothing_readable(totals: pl.DataFrame, source: Source, staged: pl.LazyFrame) -> None:
+    if totals["rows"].sum() == 0:
+        raise InputError(
+            f"the files of {source.id} at {source.path} hold no row",
+            expected="at least one charge",
+            next_step="check the export's filters and period",
+        )
+    if totals["rejected"].all():
+        reasons = staged.select(s.SOURCE_FILE, s.SOURCE_ROW, REJECT).head(3).collect()
+        listed = "; ".join(f"{file} row {row}: {why}" for file, row, why in reasons.iter_rows())
+        raise InputError(
+            f"no row of {source.id} can be read as a charge ({listed})",
+            expected="plain decimal numbers, ISO dates and ISO currencies",
+            next_step="correct the export; nothing was stored",
+        )
+
+
+def _affected_periods(
+    totals: pl.DataFrame, known: pl.DataFrame, digests: dict[str, str], period: str | None
+) -> list[str]:
+    """Periods that the load has rows of, and those that an older version of its files had rows of."""
+    before = known.filter(pl.col("source_file").is_in(list(digests)))["billing_period"]
+    periods = {*totals["billing_period"], *before}
+    return sorted(periods if period is None else periods & {period, UNKNOWN_PERIOD})
+
+
+def _refuse_left_out(
+    known: pl.DataFrame, digests: dict[str, str], periods: list[str], *, replace: bool, source: Source
+) -> None:
+    left_out = known.filter(
+        pl.col("billing_period").is_in(periods)
+        & (pl.col("billing_period") != UNKNOWN_PERIOD)
+        & ~pl.col("source_file").is_in(list(digests))
+    )
+    if replace or left_out.is_empty():
+        return
+    names = ", ".join(sorted(set(left_out["source_file"])))
+    held = ", ".join(sorted(set(left_out["billing_period"])))
+    raise LoadRefused(
+        f"the load of {source.id} leaves out {names}, which the lake holds in {held}",
+        expected="every file of a billing period in one load, because a period is replaced whole",
+        next_step="load the folder that holds all of them, or add --replace to drop what is left out",
+    )
+
+
+def _write(
+    tx: Transaction,
+    staged: pl.LazyFrame,
+    totals: pl.DataFrame,
+    source: Source,
+    config: Config,
+    rules: Rules,
+    batch_id: str,
+    digests: dict[str, str],
+    periods: list[str],
+) -> pl.DataFrame:
+    """Write all tables of the load and return its rows of `loads`; raises LakeError when the sums do not tie."""
+    partition = {s.SOURCE_ID: [source.id], s.BILLING_PERIOD: periods}
+    stored_periods = {**partition, s.BILLING_PERIOD: [p for p in periods if p != UNKNOWN_PERIOD]}
+    if stored_periods[s.BILLING_PERIOD]:
+        tx.replace("charges", _charges(staged, tx, source, config, rules, batch_id, digests), where=stored_periods)
+        stored = tx.scan("charges").filter(_in(stored_periods))
+        tx.replace("spend_daily", spend_daily(stored), where=stored_periods)
+    else:
+        stored = tx.scan("charges").filter(pl.lit(False))
+    quarantine = _quarantine(staged, source, batch_id)
+    tx.replace("quarantine", _kept(tx, "quarantine", source, periods, digests, quarantine))
+    new = quarantine.filter(pl.col("source_id") == source.id)
+    loads = _loads(totals, stored, new, source, batch_id, digests)
+    tx.replace("loads", _kept(tx, "loads", source, periods, digests, loads))
+    return loads
+
+
+def _charges(
+    staged: pl.LazyFrame,
+    tx: Transaction,
+    source: Source,
+    config: Config,
+    rules: Rules,
+    batch_id: str,
+    digests: dict[str, str],
+) -> pl.LazyFrame:
+    """The accepted rows with lineage and classification, exactly the columns of `charges`."""
+    accepted = staged.filter(pl.col(REJECT).is_null()).with_columns(
+        _charge_id(source, digests).alias(s.CHARGE_ID),
+        pl.lit(source.id).alias(s.SOURCE_ID),
+        pl.lit(batch_id).alias(s.BATCH_ID),
+        pl.lit(source.ledger_role).alias(s.LEDGER_ROLE),
+    )
+    classified = classify(accepted, rules, config.tags, tx.scan("mappings").collect())
+    return classified.select(*s.TABLES["charges"].columns)
+
+
+def _charge_id(source: Source, digests: dict[str, str]) -> pl.Expr:
+    """source / fingerprint of the file's name and content / row, and for further charges of a row what they are.
+
+    The fingerprint stands for the content, so two equal rows are two charges and a changed file has new ones.
+    """
+    short = {name: hashlib.sha256(f"{name}\0{content}".encode()).hexdigest()[:12] for name, content in digests.items()}
+    first = pl.concat_str(
+        pl.lit(f"{source.id}/"),
+        pl.col(s.SOURCE_FILE).replace_strict(short, return_dtype=pl.String),
+        pl.lit("/"),
+        pl.col(s.SOURCE_ROW),
+    )
+    further = pl.concat_str(
+        first, pl.lit("/"), pl.col(s.CHARGE_PERIOD_START).dt.strftime("%Y%m%d"), pl.lit("/"), pl.col(s.SKU_ID)
+    )
+    return pl.when(pl.col(SOURCE_ROWS) == 1).then(first).otherwise(further)
+
+
+def _quarantine(staged: pl.LazyFrame, source: Source, batch_id: str) -> pl.DataFrame:
+    return (
+        staged.filter(pl.col(REJECT).is_not_null())
+        .select(
+            source_id=pl.lit(source.id),
+            billing_period=pl.col(s.BILLING_PERIOD),
+            batch_id=pl.lit(batch_id),
+            source_file=pl.col(s.SOURCE_FILE),
+            source_row=pl.col(s.SOURCE_ROW),
+            reason=pl.col(REJECT),
+            currency=pl.col(s.BILLING_CURRENCY),
+            billed_cost=pl.col(s.BILLED_COST),
+            effective_cost=pl.col(s.EFFECTIVE_COST),
+            record=pl.col(RAW),
+        )
+        .collect(engine="streaming")
+    )
+
+
+def _kept(
+    tx: Transaction, table: str, source: Source, periods: list[str], digests: dict[str, str], new: pl.DataFrame
+) -> pl.DataFrame:
+    """The table with this load's rows in the place of what they replace."""
+    unknown = pl.col("billing_period") == UNKNOWN_PERIOD
+    replaced = (pl.col("source_id") == source.id) & (
+        (pl.col("billing_period").is_in(periods) & ~unknown) | (unknown & pl.col("source_file").is_in(list(digests)))
+    )
+    return pl.concat([tx.scan(table).filter(~replaced).collect(), new])
+
+
+def _loads(
+    totals: pl.DataFrame,
+    stored: pl.LazyFrame,
+    quarantine: pl.DataFrame,
+    source: Source,
+    batch_id: str,
+    digests: dict[str, str],
+) -> pl.DataFrame:
+    """What was read beside what the lake now holds, checked to tie in rows and costs."""
+    read = totals.group_by(_KEYS).agg(
+        pl.col("rows").sum().alias("rows_read"),
+        pl.col("rows").filter("rejected").sum().alias("rows_quarantined"),
+        pl.col("rows").filter(~pl.col("rejected")).sum().alias("rows_stored"),
+        pl.col("billed").sum().alias("billed_read"),
+        pl.col("effective").sum().alias("effective_read"),
+    )
+    in_lake = (
+        stored.group_by(
+            pl.col(s.BILLING_PERIOD).alias("billing_period"),
+            pl.col(s.SOURCE_FILE).alias("source_file"),
+            pl.col(s.BILLING_CURRENCY).alias("currency"),
+        )
+        .agg(
+            pl.col(s.BILLED_COST).sum().alias("billed_stored"), pl.col(s.EFFECTIVE_COST).sum().alias("effective_stored")
+        )
+        .collect(engine="streaming")
+    )
+    held_back = quarantine.group_by("billing_period", "source_file", pl.col("currency").fill_null(NO_CURRENCY)).agg(
+        pl.col("billed_cost").sum().alias("billed_quarantined"),
+        pl.col("effective_cost").sum().alias("effective_quarantined"),
+    )
+    tied = (
+        read.join(in_lake, on=_KEYS, how="full", coalesce=True)
+        .join(held_back, on=_KEYS, how="full", coalesce=True)
+        .with_columns(pl.col(*_MONEYS, *_COUNTS).fill_null(0))
+    )
+    off = tied.filter(
+        *[],
+        (pl.col("billed_read") != pl.col("billed_stored") + pl.col("billed_quarantined"))
+        | (pl.col("effective_read") != pl.col("effective_stored") + pl.col("effective_quarantined")),
+    )
+    if len(off):
+        raise LakeError(
+            f"the load of {source.id} does not tie out: {off.select(*_KEYS, *_MONEYS).to_dicts()}",
+            expected="read = stored + quarantined, per billing period, file and currency",
+            next_step="nothing was changed; please report this with the file's header",
+        )
+    return tied.with_columns(
+        pl.lit(source.id).alias("source_id"),
+        pl.col("source_file").replace_strict(digests, return_dtype=pl.String).alias("file_digest"),
+        pl.lit(batch_id).alias("batch_id"),
+        pl.lit(datetime.now(UTC)).cast(s.TIME).alias("loaded_at"),
+    ).select(pl.col(name).cast(kind) for name, kind in s.TABLES["loads"].columns.items())
+
+
+def _batches(loads: pl.DataFrame, *, changed: bool) -> list[Batch]:
+    """The rows of `loads` as one batch a source and period."""
+    batches = []
+    summed = loads.group_by("source_id", "billing_period", "currency").agg(pl.col(*_COUNTS, *_MONEYS).sum())
+    for (source, period), rows in sorted(summed.group_by("source_id", "billing_period"), key=lambda item: item[0]):
+        ordered = rows.sort("currency")
+        cost = {
+            kind: tuple(
+                CurrencyTotal(*values)
+                for values in ordered.select("currency", *(m for m in _MONEYS if m.startswith(kind))).iter_rows()
+            )
+            for kind in ("billed", "effective")
+        }
+        counts = [int(rows[name].sum()) for name in _COUNTS]
+        batches.append(Batch(str(source), str(period), *counts, cost["billed"], cost["effective"], changed=changed))
+    return batches
+
+
+def _in(partition: dict[str, list[str]]) -> pl.Expr:
+    return pl.all_horizontal(pl.col(column).is_in(values) for column, values in partition.items())
+
+
+def attention(batches: Iterable[Batch]) -> bool:
+    """Whether a load needs attention: some of its rows are quarantined."""
+    return any(b.rows_quarantined for b in batches)

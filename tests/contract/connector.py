@@ -1,0 +1,135 @@
+"""What every connector must hold; a connector's tests subclass ConnectorContract and say what its sample sums to."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from connectors import files
+from connectors.registry import PARSED, RAW, REJECT, SOURCE_ROWS, connector
+from finops import schema as s
+from finops.errors import InputError
+from finops.pipeline.ingest import Batch
+from finops.store import Lake
+from tests.conftest import TODAY
+
+JSON_COLUMNS = [c.name for c in s.focus_columns() if c.data_type == "JSON"]
+
+
+class ConnectorContract(ABC):
+    """The contract suite; `sample` has one row that cannot be a charge, the rest can."""
+
+    name: str
+    rows: int
+    billed: dict[str, Decimal]
+    """BilledCost of all rows whose amount can be read, rejected or not."""
+    effective: dict[str, Decimal]
+
+    @abstractmethod
+    def sample(self, folder: Path) -> Path:
+        """Write the sample below the folder and return the path to ingest."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        """The sample, written."""
+        return self.sample(tmp_path)
+
+    def parsed(self, path: Path) -> pl.DataFrame:
+        """All parts of the sample, parsed."""
+        parse = connector(self.name).parse
+        return pl.concat([parse(part).collect() for part in files.find_parts(path, until=TODAY)])
+
+    def test_parse_returns_exactly_the_agreed_columns(self, path: Path) -> None:
+        """`parse` is lazy and returns the columns and types of PARSED, in order."""
+        part = files.find_parts(path, until=TODAY)[0]
+        frame = connector(self.name).parse(part)
+        assert isinstance(frame, pl.LazyFrame)
+        assert dict(frame.collect_schema()) == PARSED
+        assert list(frame.collect_schema()) == list(PARSED)
+
+    def test_parse_is_pure(self, path: Path) -> None:
+        """Parsing twice gives the same rows."""
+        first, second = self.parsed(path), self.parsed(path)
+        assert first.sort(pl.all()).equals(second.sort(pl.all()))
+
+    def test_every_source_row_is_counted_once(self, path: Path) -> None:
+        """The rows of the source are the sum of x_SourceRows, and each has a file and a number."""
+        parsed = self.parsed(path)
+        assert parsed[SOURCE_ROWS].sum() == self.rows
+        assert parsed.select(s.SOURCE_FILE, s.SOURCE_ROW).null_count().row(0) == (0, 0)
+
+    def test_a_rejected_row_says_why_and_is_kept_verbatim(self, path: Path) -> None:
+        """Exactly the rejected rows carry their reason and the raw row as JSON."""
+        parsed = self.parsed(path)
+        rejected = parsed.filter(pl.col(REJECT).is_not_null())
+        assert len(rejected) == 1
+        assert isinstance(json.loads(rejected[RAW][0]), dict)
+        assert parsed.filter(pl.col(REJECT).is_null())[RAW].null_count() == len(parsed) - 1
+
+    def test_accepted_charges_can_be_summed_and_dated(self, path: Path) -> None:
+        """No accepted charge lacks its costs, currency or periods."""
+        accepted = self.parsed(path).filter(pl.col(REJECT).is_null())
+        needed = [
+            s.BILLED_COST, s.EFFECTIVE_COST, s.BILLING_CURRENCY, s.BILLING_PERIOD_START, s.BILLING_PERIOD_END,
+            s.CHARGE_PERIOD_START, s.CHARGE_PERIOD_END, s.CHARGE_CATEGORY, s.SERVICE_PROVIDER_NAME,
+        ]  # fmt: skip
+        assert sum(accepted.select(needed).null_count().row(0)) == 0
+        assert (accepted[s.CHARGE_PERIOD_END] > accepted[s.CHARGE_PERIOD_START]).all()
+
+    def test_json_columns_hold_json_objects(self, path: Path) -> None:
+        """Tags and the other JSON columns are valid JSON objects."""
+        for text in self.parsed(path).select(pl.concat_list(JSON_COLUMNS).explode().drop_nulls()).to_series():
+            assert isinstance(json.loads(text), dict)
+
+    def test_a_load_ties_out(self, path: Path, load: Callable[..., list[Batch]]) -> None:
+        """Rows and costs read are the sample's, and stored + quarantined equals read to the last decimal."""
+        batches = load(path, self.name)
+        assert sum(b.rows_read for b in batches) == self.rows
+        assert sum(b.rows_stored + b.rows_quarantined for b in batches) == self.rows
+        for expected, cost in ((self.billed, "billed_cost"), (self.effective, "effective_cost")):
+            read: dict[str, Decimal] = {}
+            for total in (t for b in batches for t in getattr(b, cost)):
+                assert total.read == total.stored + total.quarantined
+                read[total.currency] = read.get(total.currency, Decimal(0)) + total.read
+            assert {c: v for c, v in read.items() if v} == expected
+
+    def test_loading_again_changes_nothing(self, path: Path, load: Callable[..., list[Batch]], lake: Lake) -> None:
+        """A second load of the same files reports the same figures and writes no snapshot."""
+        first = load(path, self.name)
+        before = lake.versions()
+        second = load(path, self.name)
+        assert [(b.billing_period, b.billed_cost) for b in first] == [(b.billing_period, b.billed_cost) for b in second]
+        assert not any(b.changed for b in second)
+        assert lake.versions() == before
+
+    def test_charge_ids_are_unique(self, path: Path, load: Callable[..., list[Batch]], lake: Lake) -> None:
+        """No two stored charges share an id."""
+        load(path, self.name)
+        ids = lake.scan("charges").select(s.CHARGE_ID).collect().to_series()
+        assert ids.n_unique() == len(ids)
+        assert ids.null_count() == 0
+
+    def test_the_daily_sums_are_the_charges(self, path: Path, load: Callable[..., list[Batch]], lake: Lake) -> None:
+        """spend_daily sums to the charges, per currency and cost, to the last decimal."""
+        load(path, self.name)
+        costs = [pl.col(c).sum() for c in s.COSTS.values()]
+        by_table = [
+            lake.scan(table).group_by(s.BILLING_CURRENCY).agg(costs).sort(s.BILLING_CURRENCY).collect()
+            for table in ("charges", "spend_daily")
+        ]
+        assert by_table[0].equals(by_table[1])
+
+    @pytest.mark.parametrize("content", ["", "a,b\n1,2\n"])
+    def test_a_file_of_another_format_is_refused(
+        self, content: str, tmp_path: Path, load: Callable[..., list[Batch]], lake: Lake
+    ) -> None:
+        """An empty file, or one without the format's columns, raises InputError and leaves the lake untouched."""
+        alien = tmp_path / "alien.csv"
+        alien.write_text(content)
+        with pytest.raises(InputError):
+            load(alien, self.name)
+        assert lake.versions() == {}
