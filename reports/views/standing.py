@@ -1,0 +1,112 @@
+"""Where the company stands: the few figures of a page's top row, alerts, sources and their freshness."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Final
+
+import polars as pl
+
+from finops import schema as s
+from finops.store import Lake
+from reports.views.scope import Scope
+from reports.views.spend import daily
+
+MILLION: Final = Decimal(1_000_000)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a period beside the period before; None where there is nothing to measure.
+
+    unit: what the number counts, like "USD per accelerator-hour" or "ratio".
+    """
+
+    name: str
+    unit: str
+    value: Decimal | None
+    prior: Decimal | None
+
+    @property
+    def change_ratio(self) -> Decimal | None:
+        """(value - prior) / |prior|; None where either is missing or the prior is zero."""
+        if self.value is None or not self.prior:
+            return None
+        return (self.value - self.prior) / abs(self.prior)
+
+
+def figures(source: Lake | pl.LazyFrame, scope: Scope, currency: str) -> tuple[Figure, ...]:
+    """The top row in one currency: spend, its AI part, cost per accelerator-hour and per million tokens, unowned spend.
+
+    cost per accelerator-hour [currency / h] = cost of charges with accelerator-hours / those hours; cost per million
+    tokens = cost of charges with tokens / tokens x 10^6; unowned = cost of charges whose owner nobody knows.
+    """
+    now = _sums(daily(source), scope, currency)
+    then = _sums(daily(source), scope.prior(), currency)
+
+    def figure(name: str, unit: str, amount: str, per: str | None = None, times: Decimal = Decimal(1)) -> Figure:
+        return Figure(name, unit, _rate(now, amount, per, times), _rate(then, amount, per, times))
+
+    return (
+        figure("spend", currency, "spend"),
+        figure("ai_spend", currency, "ai"),
+        figure("cost_per_accelerator_hour", f"{currency} per accelerator-hour", "gpu", "hours"),
+        figure("cost_per_million_tokens", f"{currency} per million tokens", "token_cost", "tokens", MILLION),
+        figure("unowned_spend", currency, "unowned"),
+    )
+
+
+def _sums(frame: pl.LazyFrame, scope: Scope, currency: str) -> dict[str, Decimal]:
+    cost = pl.col(scope.measure)
+    hours, tokens = pl.col(s.ACCELERATOR_HOURS).fill_null(0), pl.col(s.TOKENS).fill_null(0)
+    row = (
+        scope.filter(frame)
+        .filter(pl.col(s.BILLING_CURRENCY) == currency)
+        .select(
+            cost.sum().alias("spend"),
+            cost.filter(pl.col(s.IS_AI)).sum().alias("ai"),
+            cost.filter(hours > 0).sum().alias("gpu"),
+            hours.sum().alias("hours"),
+            cost.filter(tokens > 0).sum().alias("token_cost"),
+            tokens.sum().alias("tokens"),
+            cost.filter(pl.col(s.OWNER_STATUS) == "none").sum().alias("unowned"),
+        )
+        .collect()
+    )
+    return row.row(0, named=True)
+
+
+def _rate(sums: dict[str, Decimal], amount: str, per: str | None, times: Decimal) -> Decimal | None:
+    if per is None:
+        return sums[amount]
+    return sums[amount] / sums[per] * times if sums[per] else None
+
+
+def open_alerts(alerts: pl.LazyFrame) -> pl.DataFrame:
+    """Alerts that nobody has resolved, the gravest and newest first."""
+    rank = pl.col("severity").replace_strict({"critical": 0, "error": 0, "breach": 0, "warning": 1}, default=2)
+    return (
+        alerts.filter(pl.col("state") != "resolved")
+        .sort(rank, "updated_at", descending=[False, True])
+        .select("severity", "kind", "scope", "period", "message", "next_step", "owner", "state", "first_seen_at")
+        .collect()
+    )
+
+
+def sources(source: Lake, *, today: date) -> pl.DataFrame:
+    """Each source with its newest day, rows and control totals: read = stored + quarantined, per currency."""
+    newest = (
+        source.scan("spend_daily")
+        .group_by(pl.col(s.SOURCE_ID).alias("source_id"))
+        .agg(pl.col(s.CHARGE_DATE).max().alias("newest_day"))
+    )
+    totals = ("rows_read", "rows_stored", "rows_quarantined", "billed_read", "billed_stored", "billed_quarantined")
+    return (
+        source.scan("loads")
+        .group_by("source_id", "currency")
+        .agg(pl.col("billing_period").n_unique().alias("periods"), pl.col(*totals).sum(), pl.col("loaded_at").max())
+        .join(newest, on="source_id", how="left")
+        .with_columns((pl.lit(today) - pl.col("newest_day")).dt.total_days().alias("days_old"))
+        .sort("source_id", "currency")
+        .collect()
+    )
