@@ -1,0 +1,1 @@
+"""Workloads and offers in, checked placement plans out."""

@@ -1,0 +1,99 @@
+"""One case to solve: a scenario under a policy, from the program to a plan that has passed its check."""
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from finops.errors import FinopsError
+from optimizer import check, costing, feasibility, policies
+from optimizer.plan import Plan, Purchase, Spare, Use
+from optimizer.program import Program, Row, build
+from optimizer.scenario import Scenario
+from optimizer.solve import DEFAULTS, Settings, Solution, solve
+
+CAPACITY_QUANTUM = Decimal("1e-9")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scenario to be placed under a policy, without some pairs (workload, option)."""
+
+    scenario: Scenario
+    policy: str = policies.HYBRID
+    forbidden: frozenset[tuple[str, str]] = frozenset()
+    settings: Settings = DEFAULTS
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a case: a checked plan, or why there is none.
+
+    status: optimal, feasible (the gap was missed), infeasible, or unsolved (no plan within the time limit).
+    """
+
+    status: str
+    plan: Plan | None
+    reason: str | None
+    conflict: tuple[Row, ...]
+    seconds: float
+
+
+def solve_case(case: Case) -> Outcome:
+    """Build, solve, cost and check one case.
+
+    Raises FinopsError when the plan fails its check, which would be a fault of the program and not of the scenario;
+    ConfigError when a workload has no option at all.
+    """
+    policy = policies.POLICIES[case.policy]
+    pairs = feasibility.feasible_pairs(case.scenario)
+    objection = policies.objection(case.scenario, policy, pairs - case.forbidden)
+    if objection is not None:
+        return Outcome("infeasible", None, objection, (), 0.0)
+    program = build(case.scenario, policy=policy, pairs=pairs, forbidden=case.forbidden)
+    solution = solve(program, case.settings)
+    if solution.status in ("infeasible", "unsolved"):
+        reason = None
+        if solution.status == "unsolved":
+            reason = f"no plan was found within {case.settings.time_limit_s:g} s"
+        return Outcome(solution.status, None, reason, solution.conflict, solution.seconds)
+    plan = extract(program, solution)
+    if findings := check.findings(case.scenario, plan):
+        raise FinopsError(
+            f"the plan for {plan.scenario} ({plan.policy}) fails its own check: "
+            + "; ".join(f.message for f in findings[:5]),
+            expected="a plan that keeps every rule and costs what it says",
+            next_step="report this with the scenario file; no plan is shown that fails its check",
+        )
+    return Outcome(solution.status, plan, None, (), solution.seconds)
+
+
+def extract(program: Program, solution: Solution) -> Plan:
+    """The plan that the solved program holds, costed from its schedule."""
+    uses = tuple(
+        Use(str(index[0]), str(index[1]), int(index[2]), int(index[3]), int(index[4]), capacity)
+        for family in (program.x, program.a)
+        for index, variable in family.items()
+        if (capacity := _decimal(variable.varValue, CAPACITY_QUANTUM)) > 0
+    )
+    purchases = tuple(Purchase(k, t, n) for (k, t), y in program.y.items() if (n := round(y.varValue or 0)) > 0)
+    spares = tuple(Spare(k, t, n) for (k, t), held in program.held.items() if (n := round(held.varValue or 0)) > 0)
+    lines = costing.cost_lines(program.scenario, uses, purchases)
+    closing = costing.closing_value(program.scenario, purchases)
+    return Plan(
+        scenario=program.scenario.name,
+        policy=program.policy.name,
+        currency=program.scenario.currency,
+        status=solution.status,
+        cost=costing.present_value(program.scenario, lines) - closing,
+        closing_value=closing,
+        objective=solution.objective,
+        bound=solution.bound,
+        gap_ratio=solution.gap_ratio,
+        uses=uses,
+        purchases=purchases,
+        spares=spares,
+        lines=lines,
+    )
+
+
+def _decimal(value: float | None, quantum: Decimal) -> Decimal:
+    return Decimal(value or 0.0).quantize(quantum, rounding=ROUND_HALF_EVEN)

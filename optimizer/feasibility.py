@@ -1,0 +1,204 @@
+"""Which workload may run on which option, and for each pair that may not: the rule and the reason in words.
+
+One function per rule; its name is the rule's name in the explanation. Rules that a company may lift have an entry in
+WORKLOAD_RULES or PLAN_RULES, so that a plan can be priced without them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from finops.errors import ConfigError
+from optimizer import terms
+from optimizer.options import Block, Metered, Option, Rented
+from optimizer.scenario import Scenario, Workload
+
+Reason = str | None
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """A workload that may not run on an option, the rule that says so, and why in words."""
+
+    workload: str
+    option: str
+    rule: str
+    reason: str
+
+
+def use(workload: Workload, option: Option) -> Reason:
+    """An option that names its workloads serves no other."""
+    if option.workloads and workload.name not in option.workloads:
+        return f"it is offered for {', '.join(option.workloads)} only"
+    return None
+
+
+def unit(workload: Workload, option: Option) -> Reason:
+    """A metered option is paid in the unit in which the workload is counted."""
+    if isinstance(option, Metered) and option.unit != workload.unit:
+        return f"it is priced per {option.unit}, the demand is counted in {workload.unit}"
+    return None
+
+
+def residency(workload: Workload, option: Option) -> Reason:
+    """Data stays in the countries that the workload allows."""
+    if not workload.residency or option.country in workload.countries:
+        return None
+    where = f"this is in {option.country}" if option.country else "the country of this option is not stated"
+    return f"data must stay in {', '.join(workload.residency)}; {where}"
+
+
+def latency(workload: Workload, option: Option) -> Reason:
+    """The round trip is no longer than the workload bears."""
+    if workload.max_latency_ms is None:
+        return None
+    if option.latency_ms is None:
+        return f"it must answer within {workload.max_latency_ms} ms; the latency of this option is not stated"
+    if option.latency_ms > workload.max_latency_ms:
+        return f"it must answer within {workload.max_latency_ms} ms; this takes {option.latency_ms} ms"
+    return None
+
+
+def hosting(workload: Workload, option: Option) -> Reason:
+    """The kind of hosting is one that the workload's policy allows."""
+    if workload.allowed_hosting and option.hosting not in workload.allowed_hosting:
+        return f"hosting must be {' or '.join(workload.allowed_hosting)}; this is {option.hosting}"
+    return None
+
+
+def accelerator(workload: Workload, option: Option) -> Reason:
+    """The accelerator is one that the workload allows."""
+    if isinstance(option, Metered) or not workload.allowed_accelerators:
+        return None
+    if option.accelerator not in workload.allowed_accelerators:
+        return f"it runs on {', '.join(workload.allowed_accelerators)} only; this has {option.accelerator or 'none'}"
+    return None
+
+
+def memory(workload: Workload, option: Option) -> Reason:
+    """The accelerators of one instance together hold one copy of the model."""
+    if isinstance(option, Metered) or not workload.accelerator_memory_gib:
+        return None
+    if option.accelerator_memory_gib is None:
+        return (
+            f"it needs {workload.accelerator_memory_gib} GiB of accelerator memory; this option does not state its own"
+        )
+    total = option.accelerator_memory_gib * option.accelerator_count
+    if total < workload.accelerator_memory_gib:
+        return (
+            f"it needs {workload.accelerator_memory_gib} GiB of accelerator memory; this has {total.normalize():f} GiB"
+        )
+    return None
+
+
+def interruptibility(workload: Workload, option: Option) -> Reason:
+    """Only work that may be interrupted runs on spot capacity."""
+    if isinstance(option, Rented) and option.kind == "spot" and not workload.interruptible:
+        return "it must not be interrupted; spot capacity can be taken back"
+    return None
+
+
+def throughput(workload: Workload, option: Option) -> Reason:
+    """Somebody has stated how much of this work the option does."""
+    if not isinstance(option, Metered) and terms.throughput(workload, option) is None:
+        shown = option.accelerator or option.name
+        return f"nobody has stated how many {workload.unit} an hour of {shown} serves"
+    return None
+
+
+def availability(scenario: Scenario, option: Option) -> Reason:
+    """The option can be had within the horizon."""
+    months = range(scenario.horizon_months)
+    if isinstance(option, Block):
+        bought = any(terms.may_be_bought(scenario, option, t) for t in months)
+        if bought or terms.standing(option, 0):
+            return None
+        return f"ordered at once it would arrive after the horizon (lead time {option.lead_time_months} months)"
+    if not any(terms.is_available(scenario, option, t) for t in months):
+        return f"it is offered from {option.available_from}, after the horizon"
+    return None
+
+
+PAIR_RULES: tuple[Callable[[Workload, Option], Reason], ...] = (
+    use, unit, residency, latency, hosting, accelerator, memory, interruptibility, throughput,
+)  # fmt: skip
+
+
+def excluded(scenario: Scenario, workload: Workload, option: Option) -> list[Exclusion]:
+    """Every rule that keeps this workload off this option."""
+    found = [(rule.__name__, rule(workload, option)) for rule in PAIR_RULES]
+    found.append((availability.__name__, availability(scenario, option)))
+    return [Exclusion(workload.name, option.name, rule, reason) for rule, reason in found if reason is not None]
+
+
+def exclusions(scenario: Scenario) -> list[Exclusion]:
+    """Every pair that is left out, once for each rule that leaves it out."""
+    return [e for w in scenario.workloads for o in scenario.options for e in excluded(scenario, w, o)]
+
+
+def feasible_pairs(scenario: Scenario) -> frozenset[tuple[str, str]]:
+    """The pairs (workload, option) that break no rule.
+
+    Raises ConfigError for a workload that no option fits; the message names the rule that excludes each one.
+    """
+    left_out = exclusions(scenario)
+    banned = {(e.workload, e.option) for e in left_out}
+    pairs = frozenset((w.name, o.name) for w in scenario.workloads for o in scenario.options) - banned
+    served = {w for w, _ in pairs}
+    homeless = [w for w in scenario.workloads if w.name not in served]
+    if homeless:
+        raise ConfigError(
+            "; ".join(f"no option fits the workload {w.name}: {_reasons(left_out, w.name)}" for w in homeless),
+            expected="at least one option that every rule allows, for each workload",
+            next_step="add an option, or relax one of the rules named above",
+        )
+    return pairs
+
+
+def _reasons(left_out: list[Exclusion], workload: str) -> str:
+    mine = [e for e in left_out if e.workload == workload]
+    return ", ".join(f"{e.option} ({e.rule}: {e.reason})" for e in mine) or "the scenario has no options"
+
+
+def first_month(scenario: Scenario, option: Option) -> int | None:
+    """The first month in which the option can serve; None when it cannot within the horizon."""
+    months = range(scenario.horizon_months)
+    if isinstance(option, Rented | Metered):
+        return next((t for t in months if terms.is_available(scenario, option, t)), None)
+    return _first_block_month(scenario, option)
+
+
+def _first_block_month(scenario: Scenario, option: Block) -> int | None:
+    if terms.standing(option, 0):
+        return 0
+    bought = next((t for t in range(scenario.horizon_months) if terms.may_be_bought(scenario, option, t)), None)
+    return None if bought is None else terms.arrival(option, bought)
+
+
+def lifted(scenario: Scenario, rule: str) -> Scenario:
+    """The scenario without one of its rules."""
+    if rule in WORKLOAD_RULES:
+        workloads = tuple(w.model_copy(update=WORKLOAD_RULES[rule]) for w in scenario.workloads)
+        return scenario.model_copy(update={"workloads": workloads})
+    if rule == "spare":
+        return scenario.model_copy(update={"sites": tuple(s.model_copy(update={"spare": 0}) for s in scenario.sites)})
+    return scenario.model_copy(update={"rules": scenario.rules.model_copy(update=PLAN_RULES[rule])})
+
+
+WORKLOAD_RULES: dict[str, dict[str, object]] = {
+    "residency": {"residency": ()},
+    "latency": {"max_latency_ms": None},
+    "hosting": {"allowed_hosting": ()},
+    "accelerator": {"allowed_accelerators": ()},
+    "spot_share": {"spot_share_ratio": None},
+}
+PLAN_RULES: dict[str, dict[str, object]] = {
+    "budget": {"budget_per_year": ()},
+    "capex_budget": {"capex_budget_per_year": ()},
+    "provider_share": {"provider_share_ratio": {}},
+}
+
+
+def stated_rules(scenario: Scenario) -> list[str]:
+    """The rules that this scenario states and could be lifted, in the order in which they are explained."""
+    rules = [*WORKLOAD_RULES, *PLAN_RULES, "spare"]
+    return [r for r in rules if lifted(scenario, r) != scenario]

@@ -1,0 +1,79 @@
+"""Forced policies: the same demand placed as it is today, in one kind of hosting only, or freely."""
+
+from dataclasses import dataclass
+
+from optimizer import feasibility
+from optimizer.options import Metered, Option, Rented
+from optimizer.scenario import Scenario, Workload
+
+HYBRID = "hybrid"
+CLOUD = frozenset({"cloud"})
+BY_USE = frozenset({"on_demand", "metered"})
+OWNED = frozenset({"on_prem", "colo", "edge"})
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A restriction of the options, by name, with what it means."""
+
+    name: str
+    title: str
+    kinds: frozenset[str] | None = None
+    """The kinds of option it allows; None allows what the rules allow."""
+    hosting: frozenset[str] | None = None
+    today_only: bool = False
+
+
+POLICIES: dict[str, Policy] = {
+    p.name: p
+    for p in (
+        Policy(HYBRID, "Hybrid: free choice within the rules"),
+        Policy("as_is", "As it is today", today_only=True),
+        Policy("cloud_on_demand", "All cloud, on demand", BY_USE, CLOUD),
+        Policy("cloud_committed", "All cloud, with commitments", BY_USE | {"reservation"}, CLOUD),
+        Policy("on_prem", "All on own servers", OWNED),
+        Policy("api_only", "Model APIs only", frozenset({"api"})),
+    )
+}
+
+
+def permits(policy: Policy, workload: Workload, option: Option) -> bool:
+    """Whether the policy lets the workload run on the option in the long run."""
+    if policy.today_only:
+        return workload.today == option.name
+    kind_allowed = policy.kinds is None or option.kind in policy.kinds
+    return kind_allowed and (policy.hosting is None or option.hosting in policy.hosting)
+
+
+def bridge_until(scenario: Scenario, policy: Policy, workload: Workload, pairs: frozenset[tuple[str, str]]) -> int:
+    """The month in which the policy's first own server can stand; before it the workload stays where it is today.
+
+    0 for policies that need no hardware to arrive.
+    """
+    if policy.kinds != OWNED:
+        return 0
+    mine = [o for o in scenario.options if (workload.name, o.name) in pairs and permits(policy, workload, o)]
+    return min((m for o in mine if (m := feasibility.first_month(scenario, o)) is not None), default=0)
+
+
+def bridges(workload: Workload, option: Option) -> bool:
+    """Whether the option may serve the workload while own servers are on their way: today's, or any pay-as-you-go."""
+    if workload.today is not None:
+        return workload.today == option.name
+    return isinstance(option, Rented | Metered)
+
+
+def objection(scenario: Scenario, policy: Policy, pairs: frozenset[tuple[str, str]]) -> str | None:
+    """Why the policy cannot be followed at all, in words; None when each workload has an option under it."""
+    reasons = []
+    for w in scenario.workloads:
+        if policy.today_only and w.today is None:
+            reasons.append(f"{w.name} does not state where it runs today")
+            continue
+        candidates = [o for o in scenario.options if permits(policy, w, o)]
+        if any((w.name, o.name) in pairs for o in candidates):
+            continue
+        why = [e for o in candidates for e in feasibility.excluded(scenario, w, o)]
+        detail = "; ".join(f"not on {e.option}: {e.reason}" for e in why) or "the scenario offers it no such option"
+        reasons.append(f"{w.name}: {detail}")
+    return ". ".join(reasons) or None

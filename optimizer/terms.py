@@ -1,0 +1,213 @@
+"""What the figures of a scenario mean over its months: demand, prices, cash of a purchase, discounting. Exact Decimals.
+
+Months are numbered from 0; a month has 730 hours (8760 / 12). The program turns these into coefficients and the check
+sums them, so that both speak of the same terms; how they are added up is written twice on purpose.
+"""
+
+from decimal import Decimal, localcontext
+from functools import cache
+
+from finops import capital
+from finops.money import CONTEXT
+from optimizer.options import Block, Metered, Option, PayAsYouGo, Reservation, Server
+from optimizer.scenario import Scenario, Workload
+
+HOURS_PER_MONTH = Decimal(capital.HOURS_PER_MONTH)
+FACTOR = Decimal("1e-15")
+"""What growth and discount factors are rounded to."""
+
+
+def month_number(scenario: Scenario, month: str) -> int:
+    """Months from the start of the horizon to a month YYYY-MM; negative before it."""
+    year, number = map(int, month.split("-"))
+    first_year, first = map(int, scenario.start.split("-"))
+    return (year - first_year) * 12 + number - first
+
+
+def month_name(scenario: Scenario, month: int) -> str:
+    """The month YYYY-MM of a month number."""
+    year, first = map(int, scenario.start.split("-"))
+    years, number = divmod(first - 1 + month, 12)
+    return f"{year + years}-{number + 1:02d}"
+
+
+@cache
+def _power(ratio: Decimal, twelfths: Decimal) -> Decimal:
+    with localcontext(CONTEXT):
+        return ((1 + ratio) ** (twelfths / 12)).quantize(FACTOR)
+
+
+def discount_factor(scenario: Scenario, month: int) -> Decimal:
+    """Present value of one unit of currency paid mid-month: (1 + rate) ^ -((month + 0.5) / 12)."""
+    return _power(scenario.discount_ratio_per_year, -(month + Decimal("0.5")))
+
+
+def closing_factor(scenario: Scenario, month: int) -> Decimal:
+    """Present value at the end of the month before: (1 + rate) ^ -(month / 12)."""
+    return _power(scenario.discount_ratio_per_year, Decimal(-month))
+
+
+def _yearly(ratio: Decimal, month: int) -> Decimal:
+    return (1 + ratio) ** (month // 12)
+
+
+def demand_of_month(workload: Workload, month: int) -> Decimal:
+    """Units of a month before load blocks and demand scenarios."""
+    stated = workload.demand_per_month
+    if isinstance(stated, tuple):
+        return stated[month]
+    return stated * _power(workload.growth_ratio_per_year, Decimal(month))
+
+
+def hours_of_block(scenario: Scenario, block: int) -> Decimal:
+    """Hours of a load block in a month."""
+    return scenario.load_blocks[block].hours_ratio * HOURS_PER_MONTH
+
+
+def demand_rate(scenario: Scenario, workload: Workload, month: int, block: int, course: int) -> Decimal:
+    """Units per hour in a load block of a month under a demand scenario."""
+    mean = demand_of_month(workload, month) / HOURS_PER_MONTH
+    return mean * scenario.load_blocks[block].demand_ratio * scenario.demand_scenarios[course].demand_ratio
+
+
+def windows(scenario: Scenario, workload: Workload) -> list[range]:
+    """The months of each delivery window of a deferrable workload; the last may be shorter."""
+    assert workload.window_months is not None
+    starts = range(0, scenario.horizon_months, workload.window_months)
+    return [range(s, min(s + workload.window_months, scenario.horizon_months)) for s in starts]
+
+
+def window_amount(scenario: Scenario, workload: Workload, window: range, course: int) -> Decimal:
+    """Units to deliver within a window under a demand scenario."""
+    return (
+        sum((demand_of_month(workload, t) for t in window), Decimal(0)) * scenario.demand_scenarios[course].demand_ratio
+    )
+
+
+def throughput(workload: Workload, option: Option) -> Decimal | None:
+    """Units of work of one capacity-hour at full use; None where nobody has said so.
+
+    A metered option counts the units themselves: 1. An instance or server: its measured figure for this workload, or
+    accelerator_count x the workload's figure for that accelerator; hours of the reference accelerator count as 1.
+    """
+    if isinstance(option, Metered):
+        return Decimal(1) if option.unit == workload.unit else None
+    if workload.name in option.units_per_capacity_hour:
+        return option.units_per_capacity_hour[workload.name]
+    per_accelerator = workload.units_per_accelerator_hour.get(option.accelerator or "")
+    if (
+        per_accelerator is None
+        and workload.unit == "accelerator_hours"
+        and option.accelerator == workload.reference_accelerator
+    ):
+        per_accelerator = Decimal(1)
+    return None if per_accelerator is None else per_accelerator * option.accelerator_count
+
+
+def planned_ratio(option: PayAsYouGo) -> Decimal:
+    """The share of a rented capacity-hour that does lasting work: utilisation ceiling x (1 - interruptions)."""
+    if isinstance(option, Metered):
+        return Decimal(1)
+    return option.utilisation_ceiling_ratio * (1 - option.interruption_ratio)
+
+
+def unit_price(option: PayAsYouGo, month: int) -> Decimal:
+    """Price of a capacity-hour, or of a unit, in a month; it changes once a year."""
+    return option.price.amount * _yearly(option.price_change_ratio_per_year, month)
+
+
+def is_available(scenario: Scenario, option: Option, month: int) -> bool:
+    """Whether the option is offered in that month."""
+    return option.available_from is None or month_number(scenario, option.available_from) <= month
+
+
+# -------------------------------------------------------------------------------------------------------- blocks
+def service_months(option: Block) -> int:
+    """Months that one block serves once it has arrived: its term or life."""
+    return option.term_months if isinstance(option, Reservation) else option.life_months
+
+
+def arrival(option: Block, bought: int) -> int:
+    """The first month in which a block bought in a month can be used."""
+    return bought + option.lead_time_months
+
+
+def serves(option: Block, bought: int, month: int) -> bool:
+    """Whether a block bought in a month stands in another."""
+    return arrival(option, bought) <= month < arrival(option, bought) + service_months(option)
+
+
+def standing(option: Block, month: int) -> int:
+    """Blocks from before the horizon that still stand."""
+    return option.standing if month < option.standing_months_left else 0
+
+
+def purchase_months(scenario: Scenario, option: Block) -> range:
+    """Months in which the block may be bought, such that it still arrives within the horizon."""
+    end = scenario.horizon_months - option.lead_time_months
+    return range(0, max(end, 0), scenario.purchase_every_months)
+
+
+def may_be_bought(scenario: Scenario, option: Block, month: int) -> bool:
+    """Whether a block may be bought in that month."""
+    return month in purchase_months(scenario, option) and is_available(scenario, option, month)
+
+
+def purchase_price(option: Block, bought: int) -> Decimal:
+    """Cash of one block in the month it is bought: a server's price, a reservation's upfront fee."""
+    amount = option.price.amount if isinstance(option, Server) else option.upfront
+    return amount * _yearly(option.price_change_ratio_per_year, bought)
+
+
+def running_cost(option: Block, bought: int, month: int) -> Decimal:
+    """Cost of keeping one block for a month: the fee agreed when it was bought, or energy, colo, support, staff.
+
+    bought is negative for blocks from before the horizon; they pay the first year's price.
+    """
+    if isinstance(option, Reservation):
+        return option.price.amount * _yearly(option.price_change_ratio_per_year, max(bought, 0)) * HOURS_PER_MONTH
+    return capital.running_cost(
+        price=option.price.amount * _yearly(option.price_change_ratio_per_year, max(bought, 0)),
+        power_kw=option.power_kw,
+        utilization_ratio=option.utilisation_of_power_ratio,
+        pue=option.pue,
+        energy_price_per_kwh=option.energy_price_per_kwh * _yearly(option.energy_price_change_ratio_per_year, month),
+        colo_price_per_kw_month=option.colo_price_per_kw_month,
+        maintenance_ratio_per_year=option.maintenance_ratio_per_year,
+        staff_cost_per_month=option.staff_cost_per_month,
+    ).total
+
+
+def closing_month(scenario: Scenario, option: Block, bought: int) -> int:
+    """The month in which a block's closing value counts: the end of its service, or of the horizon if that is first."""
+    return min(arrival(option, bought) + service_months(option), scenario.horizon_months)
+
+
+def closing_value(scenario: Scenario, option: Block, bought: int) -> Decimal:
+    """What one block is worth at the end of the horizon, or at the end of its life where that comes first.
+
+    A server: its book value (straight line to the residual). A reservation: minus the fees still owed.
+    """
+    age = scenario.horizon_months - arrival(option, bought)
+    if isinstance(option, Reservation):
+        owed = max(option.term_months - age, 0)
+        return -running_cost(option, bought, scenario.horizon_months) * owed
+    return capital.book_value(
+        price=purchase_price(option, bought),
+        residual_ratio=option.residual_ratio,
+        life_months=Decimal(option.life_months),
+        age_months=Decimal(age),
+    )
+
+
+def amortised_cost(option: Block, bought: int, month: int) -> Decimal:
+    """A month's share of the purchase, less residual, and the running cost; the purchase of older blocks is sunk."""
+    if bought < 0:
+        return running_cost(option, bought, month)
+    kept = option.residual_ratio if isinstance(option, Server) else Decimal(0)
+    return purchase_price(option, bought) * (1 - kept) / service_months(option) + running_cost(option, bought, month)
+
+
+def power_kw(option: Block) -> Decimal:
+    """Electrical power of one block at the meter, with PUE; none for a reservation."""
+    return option.power_kw * option.pue if isinstance(option, Server) else Decimal(0)
