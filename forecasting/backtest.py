@@ -26,12 +26,15 @@ FIGURES: Final = ("wape", "smape", "mase", "bias", "coverage80", "coverage95")
 class Backtest:
     """Figures by series and model, the same pooled over all series, the model to use, and series that gave none.
 
-    series: `series, model, chosen, horizon, origins` and the figures; pooled: `model, chosen, folds` and the figures.
+    series: `series, model, chosen, horizon, origins` and the figures; pooled: `model, chosen, folds` and the figures,
+    where WAPE and bias add money up: pool series of one currency.
     """
 
     series: pl.DataFrame
     pooled: pl.DataFrame
     chosen: str
+    horizon: int
+    origins: int
     refused: tuple[Refusal, ...]
 
 
@@ -81,7 +84,9 @@ def backtest_task(series: DailySeries, *, horizon: int, origins: int) -> Task | 
 def judge(fitted: Sequence[Fitted], *, horizon: int, origins: int, refused: Sequence[Refusal] = ()) -> Backtest:
     """The figures of fits that `backtest_task` asked for."""
     folds = [fold for back in range(origins) for fold in _folds_at(fitted, horizon, origins, back)]
-    by_series = _figures(folds, (SERIES, MODEL)).rename({"folds": "origins"}).with_columns(horizon=pl.lit(horizon))
+    by_series = (
+        _figures(folds, (SERIES, MODEL)).rename({"folds": "origins"}).with_columns(horizon=pl.lit(horizon, pl.Int64))
+    )
     pooled = _figures(folds, (MODEL,))
     chosen = choose_model(pooled)
     flag = (pl.col(MODEL) == chosen).alias("chosen")
@@ -89,6 +94,8 @@ def judge(fitted: Sequence[Fitted], *, horizon: int, origins: int, refused: Sequ
         series=by_series.select(SERIES, MODEL, flag, "horizon", "origins", *FIGURES),
         pooled=pooled.select(MODEL, flag, "folds", *FIGURES),
         chosen=chosen,
+        horizon=horizon,
+        origins=origins,
         refused=tuple(refused),
     )
 

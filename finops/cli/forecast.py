@@ -1,0 +1,206 @@
+"""`finops forecast`, `finops backtest` and `finops track-record`: what is to come, and how good that has been."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+
+from finops.cli.session import Format, Session, session
+from finops.errors import CallError, InputError
+from finops.pipeline.forecasts import daily_series, track_record
+from finops.schema import COSTS
+from forecasting.backtest import POOLED, backtest
+from forecasting.files import read_csv
+from forecasting.forecast import forecast
+from forecasting.series import DATE, SERIES, VALUE, Refusal
+
+File = Annotated[Path | None, typer.Option("--csv", help="Forecast this file instead of the lake.", metavar="FILE")]
+DateColumn = Annotated[str | None, typer.Option("--date", help="The file's column of days, YYYY-MM-DD.", metavar="C")]
+ValueColumn = Annotated[str | None, typer.Option("--value", help="The file's column of values.", metavar="C")]
+IdColumn = Annotated[str | None, typer.Option("--id", help="The file's column that names the series.", metavar="C")]
+By = Annotated[str, typer.Option(help="One series for each value of these: team,purpose.", metavar="COL,…")]
+Where = Annotated[
+    list[str] | None, typer.Option(help="Only these charges; repeat for more: provider=AWS.", metavar="COL=VALUE")
+]
+Horizon = Annotated[int | None, typer.Option(help="Days ahead.", metavar="DAYS")]
+Cost = Annotated[str, typer.Option(help=f"{', '.join(COSTS)}.")]
+LONGEST_HORIZON_DAYS = 730
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("forecast")(show_forecast)
+    app.command("backtest")(show_backtest)
+    app.command("track-record")(show_track_record)
+
+
+def show_forecast(
+    context: typer.Context,
+    csv: File = None,
+    date: DateColumn = None,
+    value: ValueColumn = None,
+    series: IdColumn = None,
+    by: By = "",
+    horizon: Horizon = None,
+    where: Where = None,
+    cost: Cost = "effective",
+) -> None:
+    """Daily forecast with quantiles, from the lake or from any CSV; `mean` is the column that adds up."""
+    current = session(context)
+    days = _days(current, horizon)
+    given = _input(current, csv, (date, value, series), by, where or [], cost)
+    execution = current.config.execution
+    made = forecast(given.frame, horizon=days, workers=execution.workers, scheduler=execution.scheduler)
+    if made.rows.is_empty():
+        raise _nothing(given.source, made.refused)
+    for name, model in made.fallbacks.items():
+        current.say(f"{name}: {model}")
+    _say_refusals(current, made.refused)
+    current.show(
+        made.rows,
+        title=f"Forecast of {given.source}",
+        document={
+            "horizon_days": days,
+            "fallbacks": made.fallbacks,
+            "refused": _refusals(made.refused),
+            **given.about,
+        },
+    )
+
+
+def show_backtest(
+    context: typer.Context,
+    csv: File = None,
+    date: DateColumn = None,
+    value: ValueColumn = None,
+    series: IdColumn = None,
+    by: By = "",
+    horizon: Horizon = None,
+    where: Where = None,
+    cost: Cost = "effective",
+    origins: Annotated[int | None, typer.Option(help="Past days to forecast from.", metavar="K")] = None,
+) -> None:
+    """How each model would have done from past days, by series and over all of them; `chosen` is the one in use."""
+    current = session(context)
+    days = _days(current, horizon)
+    count = current.config.forecast.origins if origins is None else origins
+    if count < 1:
+        raise CallError(f"--origins {count}", expected="at least 1", next_step="give 1 or more")
+    given = _input(current, csv, (date, value, series), by, where or [], cost)
+    execution = current.config.execution
+    done = backtest(given.frame, horizon=days, origins=count, workers=execution.workers, scheduler=execution.scheduler)
+    if done.series.is_empty():
+        raise _nothing(given.source, done.refused)
+    _say_refusals(current, done.refused)
+    pooled = done.pooled.drop("folds").with_columns(
+        pl.lit(POOLED).alias(SERIES), horizon=pl.lit(days, pl.Int64), origins=pl.lit(count, pl.Int64)
+    )
+    if current.format is Format.json:
+        about = {"pooled": done.pooled.to_dicts(), "chosen": done.chosen, "refused": _refusals(done.refused)}
+        current.show(done.series, document={**about, **given.about})
+    else:
+        current.show(pl.concat([done.series, pooled.select(done.series.columns)]), title=f"Backtest of {given.source}")
+
+
+def show_track_record(context: typer.Context) -> None:
+    """Forecasts that were shown, against what came."""
+    current = session(context)
+    rows = track_record(current.config, current.lake)
+    if rows.is_empty():
+        frozen = current.lake.scan("forecasts").select(pl.len()).collect().item()
+        current.say(
+            "No day of a frozen forecast is billed in full yet. Next: `finops run` again when new bills are there."
+            if frozen
+            else "No forecast has been frozen yet. Next: `finops run` makes and keeps one."
+        )
+    current.show(rows, title="Track record")
+
+
+@dataclass(frozen=True)
+class _Input:
+    """Rows `series,date,value` to forecast, what to call them, and what else the JSON document says of them."""
+
+    frame: pl.DataFrame
+    source: str
+    about: Mapping[str, object] = field(default_factory=dict)
+
+
+def _input(
+    current: Session,
+    csv: Path | None,
+    columns: tuple[str | None, str | None, str | None],
+    by: str,
+    where: list[str],
+    cost: str,
+) -> _Input:
+    date, value, series = columns
+    if csv is None:
+        if any(columns):
+            raise CallError("--date, --value or --id without --csv", expected="--csv FILE", next_step="name the file")
+        return _lake_input(current, by, where, cost)
+    if by or where:
+        raise CallError("--by or --where with --csv", expected="--id C", next_step="name the file's column of series")
+    if date is None or value is None:
+        raise CallError(
+            "--csv without --date and --value",
+            expected="the file's column of days and its column of values",
+            next_step="add --date C --value C",
+        )
+    return _Input(read_csv(csv, date=date, value=value, series=series), str(csv))
+
+
+def _lake_input(current: Session, by: str, where: list[str], cost: str) -> _Input:
+    names = [name.strip() for name in by.split(",") if name.strip()]
+    history = daily_series(current.lake, by=names, where=_conditions(where), cost=cost)
+    if history.rows.is_empty():
+        raise CallError(
+            "no charges" + (" that match" if where else " in the lake"),
+            expected="daily cost to forecast",
+            next_step="widen --where" if where else "`finops demo`, or `finops ingest --connector NAME --file PATH`",
+        )
+    newest = max(history.cutoffs.values())
+    current.say(f"Billed in full to {newest}: the forecast starts on the day after.")
+    frame = history.rows.select(SERIES, DATE, pl.col(VALUE).cast(pl.Float64))
+    about = {"cost": cost, "cutoffs": dict(history.cutoffs), "currencies": dict(history.currencies)}
+    units = ", ".join(sorted(set(history.currencies.values())))
+    return _Input(frame, f"{cost} cost in {units}", about)
+
+
+def _conditions(given: list[str]) -> dict[str, list[str]]:
+    conditions: dict[str, list[str]] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise CallError(f"--where {pair}", expected="COL=VALUE, like team=search", next_step="add the value")
+        conditions.setdefault(name.strip(), []).append(value.strip())
+    return conditions
+
+
+def _days(current: Session, horizon: int | None) -> int:
+    days = current.config.forecast.horizon_days if horizon is None else horizon
+    if not 1 <= days <= LONGEST_HORIZON_DAYS:
+        raise CallError(
+            f"--horizon {days}", expected=f"1 to {LONGEST_HORIZON_DAYS} days", next_step="give a horizon within that"
+        )
+    return days
+
+
+def _nothing(source: str, refused: tuple[Refusal, ...]) -> InputError:
+    reasons = "; ".join(f"{refusal.series}: {refusal.reason}" for refusal in refused[:3])
+    return InputError(
+        f"no series of {source} can be used: {reasons}",
+        expected="at least one series with one value a day",
+        next_step="correct the data, or shorten --horizon",
+    )
+
+
+def _say_refusals(current: Session, refused: tuple[Refusal, ...]) -> None:
+    for refusal in refused:
+        current.say(f"{refusal.series}: left out, because {refusal.reason}")
+
+
+def _refusals(refused: tuple[Refusal, ...]) -> list[dict[str, str]]:
+    return [{SERIES: refusal.series, "reason": refusal.reason} for refusal in refused]
