@@ -10,7 +10,7 @@ import typer
 
 from finops.checks import FINDING_COLUMNS
 from finops.cli.session import Format, Session, session
-from finops.config import Source
+from finops.config import FinanceTables, Source
 from finops.errors import CallError, FinopsError, SourceUnreachable
 from finops.pipeline import ingest as ingesting
 from finops.pipeline import quality as judging
@@ -69,7 +69,8 @@ def reconcile(
     current = session(context)
     _check_period(period)
     if invoices:
-        tables.load_file(current.config, current.lake, "invoices", invoices, say=current.say)
+        only_invoices = FinanceTables(invoices=invoices.resolve())
+        tables.load(current.config.model_copy(update={"tables": only_invoices}), current.lake, say=current.say)
     rows = judging.reconcile(current.lake, period=period)
     if not rows["status"].is_in(["tied_out", "no_invoice"]).all():
         current.needs_attention()
@@ -82,7 +83,7 @@ def quality(context: typer.Context, period: Period = None) -> None:
     """Findings about the data: quarantined rows, double counting, unowned AI spend, missing columns."""
     current = session(context)
     _check_period(period)
-    findings = judging.quality(current.config, current.lake, period=period)
+    findings = judging.quality(current.lake, period=period)
     if findings["severity"].is_in(["error", "warning"]).any():
         current.needs_attention()
     if findings.is_empty() and current.format is Format.table:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from finops import __version__
+from finops.cli import forecast, ingest, spend
 from finops.cli.session import Format, Session, session
 from finops.errors import FinopsError
 
@@ -17,6 +18,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+for group in (ingest, spend, forecast):
+    group.register(app)
 
 
 def _version(show: bool) -> None:

@@ -144,13 +144,11 @@ def _stage(source: Source, parts: list[RawPart], folder: Path, period: str | Non
 
 def _totals(staged: pl.LazyFrame) -> pl.DataFrame:
     """Rows and costs by period, file, currency and fate, as the source states them."""
-    currency = pl.col(s.BILLING_CURRENCY)
-    known_currency = pl.when(currency.str.contains("^[A-Z]{3}$")).then(currency).otherwise(pl.lit(NO_CURRENCY))
     return (
         staged.group_by(
             pl.col(s.BILLING_PERIOD).alias("billing_period"),
             pl.col(s.SOURCE_FILE).alias("source_file"),
-            known_currency.alias("currency"),
+            _known_currency().alias("currency"),
             pl.col(REJECT).is_not_null().alias("rejected"),
         )
         .agg(
@@ -160,6 +158,11 @@ def _totals(staged: pl.LazyFrame) -> pl.DataFrame:
         )
         .collect(engine="streaming")
     )
+
+
+def _known_currency() -> pl.Expr:
+    currency = pl.col(s.BILLING_CURRENCY)
+    return pl.when(currency.str.contains("^[A-Z]{3}$")).then(currency).otherwise(pl.lit(NO_CURRENCY))
 
 
 def _refuse_nothing_readable(totals: pl.DataFrame, source: Source, staged: pl.LazyFrame) -> None:
@@ -283,7 +286,7 @@ def _quarantine(staged: pl.LazyFrame, source: Source, batch_id: str) -> pl.DataF
             source_file=pl.col(s.SOURCE_FILE),
             source_row=pl.col(s.SOURCE_ROW),
             reason=pl.col(REJECT),
-            currency=pl.col(s.BILLING_CURRENCY),
+            currency=_known_currency(),
             billed_cost=pl.col(s.BILLED_COST),
             effective_cost=pl.col(s.EFFECTIVE_COST),
             record=pl.col(RAW),
@@ -330,7 +333,7 @@ def _loads(
         )
         .collect(engine="streaming")
     )
-    held_back = quarantine.group_by("billing_period", "source_file", pl.col("currency").fill_null(NO_CURRENCY)).agg(
+    held_back = quarantine.group_by(_KEYS).agg(
         pl.col("billed_cost").sum().alias("billed_quarantined"),
         pl.col("effective_cost").sum().alias("effective_quarantined"),
     )
@@ -371,8 +374,18 @@ def _batches(loads: pl.DataFrame, *, changed: bool) -> list[Batch]:
             )
             for kind in ("billed", "effective")
         }
-        counts = [int(rows[name].sum()) for name in _COUNTS]
-        batches.append(Batch(str(source), str(period), *counts, cost["billed"], cost["effective"], changed=changed))
+        batches.append(
+            Batch(
+                source=str(source),
+                billing_period=str(period),
+                rows_read=int(rows["rows_read"].sum()),
+                rows_stored=int(rows["rows_stored"].sum()),
+                rows_quarantined=int(rows["rows_quarantined"].sum()),
+                billed_cost=cost["billed"],
+                effective_cost=cost["effective"],
+                changed=changed,
+            )
+        )
     return batches
 
 

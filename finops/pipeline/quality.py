@@ -4,8 +4,6 @@ import polars as pl
 
 from finops import checks
 from finops import schema as s
-from finops.classify import load_rules, suspected
-from finops.config import Config
 from finops.store import Lake
 
 
@@ -15,7 +13,7 @@ def reconcile(lake: Lake, *, period: str | None = None) -> pl.DataFrame:
     return rows if period is None else rows.filter(pl.col("billing_period") == period)
 
 
-def quality(config: Config, lake: Lake, *, period: str | None = None) -> pl.DataFrame:
+def quality(lake: Lake, *, period: str | None = None) -> pl.DataFrame:
     """All findings about the lake's charges and quarantined rows, the gravest and dearest first."""
     charges, quarantine = lake.scan("charges"), lake.scan("quarantine")
     if period is not None:

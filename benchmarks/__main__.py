@@ -1,0 +1,10 @@
+"""Run every benchmark, or those that are named: python -m benchmarks [ingest forecast placement]."""
+
+import sys
+from importlib import import_module
+
+NAMES = ("ingest", "forecast", "placement")
+
+for name in sys.argv[1:] or NAMES:
+    print(f"== {name}")
+    import_module(f"benchmarks.{name}").run()

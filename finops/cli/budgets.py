@@ -1,0 +1,81 @@
+"""`finops alerts` and `finops budget`: what needs attention, and budgets out to their owners and back in."""
+
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+
+from finops.cli.session import session
+from finops.pipeline import alerting, budgets
+
+_SHOWN = ("alert_id", "severity", "state", "period", "scope", "message", "next_step")
+
+alerts_app = typer.Typer(help="Alert records: list them, acknowledge them, resolve them.", invoke_without_command=True)
+budget_app = typer.Typer(help="Budgets out as CSV, edited, and back in.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.add_typer(alerts_app, name="alerts")
+    app.add_typer(budget_app, name="budget")
+
+
+@alerts_app.callback()
+def alerts(context: typer.Context) -> None:
+    """What needs attention: open and acknowledged alerts. Exit code 1 while a breach is open."""
+    if context.invoked_subcommand is None:
+        _list(context, every=False)
+
+
+@alerts_app.command("list")
+def list_alerts(
+    context: typer.Context,
+    every: Annotated[bool, typer.Option("--all", help="Resolved and cleared alerts too.")] = False,
+) -> None:
+    """List the alerts, the gravest and newest first."""
+    _list(context, every=every)
+
+
+def _list(context: typer.Context, *, every: bool) -> None:
+    current = session(context)
+    found = alerting.list_alerts(current.lake, every=every)
+    breaches = found.filter(pl.col("state") == "open", pl.col("severity") == "breach").height
+    opened = found.filter(pl.col("state") == "open").height
+    shown = found.select(_SHOWN) if current.format == "table" else found
+    current.show(shown, key="alerts", title="Alerts", document={"open": opened, "breached": breaches})
+    if breaches:
+        current.needs_attention()
+
+
+@alerts_app.command("ack")
+def acknowledge(context: typer.Context, alert_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Acknowledge an alert: somebody is on it, and it no longer sets the exit code."""
+    alerting.set_state(session(context).lake, alert_id, "acknowledged")
+    session(context).show_document({"alert_id": alert_id, "state": "acknowledged"})
+
+
+@alerts_app.command("resolve")
+def resolve(context: typer.Context, alert_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Close an alert; it opens again only if its cause grows graver."""
+    alerting.set_state(session(context).lake, alert_id, "resolved")
+    session(context).show_document({"alert_id": alert_id, "state": "resolved"})
+
+
+@budget_app.command("export")
+def export(context: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False)]) -> None:
+    """Write budgets with actual cost, forecast and variance per period as CSV; owners edit the column `budget`."""
+    current = session(context)
+    _show(context, budgets.export_budgets(current.config, current.lake, file))
+
+
+@budget_app.command("import")
+def import_(context: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False)]) -> None:
+    """Read an edited budget file back; a row with an unknown scope or another currency is refused."""
+    current = session(context)
+    _show(context, budgets.import_budgets(current.config, current.lake, file, say=current.say))
+
+
+def _show(context: typer.Context, done: budgets.BudgetFile) -> None:
+    totals = [{"currency": currency, "budget": amount} for currency, amount in done.totals.items()]
+    session(context).show_document({"file": done.path, "rows": done.rows, "changed": done.changed, "totals": totals})

@@ -1,0 +1,116 @@
+"""A home made ready: a commented finops.toml, and a doctor that says what is missing and what to do about it."""
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from importlib.resources import files as resources
+from pathlib import Path
+from typing import Literal
+
+from connectors import files, registry
+from finops import prices
+from finops.config import FILE_NAME, Config, FinanceTables
+from finops.errors import ConfigError, FinopsError
+from finops.schema import TABLES
+from finops.store import Lake
+
+Status = Literal["ok", "warning", "failed"]
+STALE_PRICES_DAYS = 180
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One thing that was looked at: how it stands, and the next step where it does not stand well."""
+
+    check: str
+    status: Status
+    detail: str
+    next_step: str = ""
+
+
+def init(home: Path) -> Path:
+    """Write a commented finops.toml into a home and return its path; raises ConfigError when there is one."""
+    target = home / FILE_NAME
+    if target.exists():
+        raise ConfigError(
+            f"{target} exists already",
+            expected="a home without a finops.toml",
+            next_step="edit it, or move it away and repeat",
+        )
+    home.mkdir(parents=True, exist_ok=True)
+    target.write_text((resources("finops") / "data" / FILE_NAME).read_text(encoding="utf-8"), encoding="utf-8")
+    return target
+
+
+def doctor(config: Config, lake: Lake, *, today: date) -> list[Diagnosis]:
+    """Everything a run needs, looked at one by one."""
+    return [
+        _config(config),
+        *_sources(config, today),
+        *_tables(config),
+        _lake(lake),
+        *_engines(),
+        _prices(today),
+    ]
+
+
+def _config(config: Config) -> Diagnosis:
+    if (config.home / FILE_NAME).exists():
+        return Diagnosis("config", "ok", f"{config.home / FILE_NAME} is valid")
+    return Diagnosis("config", "warning", f"{config.home} has no {FILE_NAME}; defaults apply", "finops init")
+
+
+def _sources(config: Config, today: date) -> Iterator[Diagnosis]:
+    if not config.sources:
+        yield Diagnosis("sources", "warning", "no source is configured", "add [[sources]] to finops.toml")
+    for source in config.sources:
+        name = f"source {source.id}"
+        try:
+            registry.connector(source.connector)
+            parts = files.find_parts(config.path(source.path), until=today)
+        except FinopsError as error:
+            yield Diagnosis(name, "failed", error.found, error.next_step)
+        else:
+            yield Diagnosis(name, "ok", f"{len(parts)} file(s) at {source.path}")
+
+
+def _tables(config: Config) -> Iterator[Diagnosis]:
+    for table in FinanceTables.model_fields:
+        path = getattr(config.tables, table)
+        if path is None:
+            continue
+        if config.path(path).is_file():
+            yield Diagnosis(f"table {table}", "ok", str(path))
+        else:
+            yield Diagnosis(f"table {table}", "failed", f"there is no file {path}", "correct [tables] in finops.toml")
+
+
+def _lake(lake: Lake) -> Diagnosis:
+    try:
+        held = [table for table in TABLES if table in lake.versions()]
+        for table in held:
+            lake.scan(table).head(1).collect()
+    except FinopsError as error:
+        return Diagnosis("lake", "failed", error.found, error.next_step)
+    if not held:
+        return Diagnosis("lake", "warning", "the lake is empty", "finops ingest")
+    return Diagnosis("lake", "ok", f"{len(lake.snapshots())} snapshot(s) of {len(held)} table(s)")
+
+
+def _engines() -> Iterator[Diagnosis]:
+    for name, module in (("forecast engine", "prophet"), ("solver", "highspy")):
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            yield Diagnosis(name, "failed", f"{module} cannot be imported: {error}", "install the package again")
+        else:
+            yield Diagnosis(name, "ok", module)
+
+
+def _prices(today: date) -> Diagnosis:
+    ages = prices.age_days(today)
+    detail = "offers checked " + ", ".join(f"{provider} {days}" for provider, days in sorted(ages.items())) + " days ago"
+    if max(ages.values()) > STALE_PRICES_DAYS:
+        return Diagnosis("prices", "warning", detail, "check the old ones against the provider, or add offers of your own")
+    return Diagnosis("prices", "ok", detail)
