@@ -164,7 +164,7 @@ def _bought(v: _View) -> Iterator[Finding]:
         option = v.options[p.option]
         if not isinstance(option, Reservation | Server):
             yield Finding("bought", p.option, "a purchase", "a block; this is paid as it is used")
-        elif p.month % v.scenario.purchase_every_months:
+        elif option.kind != "monthly" and p.month % v.scenario.purchase_every_months:
             yield Finding("bought", p.option, v.month(p.month), f"every {v.scenario.purchase_every_months} months")
         elif option.available_from is not None and v.month(p.month) < option.available_from:
             yield Finding("bought", p.option, v.month(p.month), f"from {option.available_from}")

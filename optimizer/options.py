@@ -81,14 +81,17 @@ class Metered(_Option):
 
 
 class Reservation(_Machine):
-    """An instance paid for a whole term, used or not."""
+    """An instance paid for a whole term, used or not.
 
-    kind: Literal["reservation"]
+    A reservation proper, or an on-demand instance that is kept running and so is paid for whole months: `monthly`.
+    """
+
+    kind: Literal["reservation", "monthly"]
     hosting: Hosting = "cloud"
     price: Price
     """Per instance-hour of the term."""
     upfront: Amount = Decimal(0)
-    term_months: Annotated[int, Field(ge=1, le=120)]
+    term_months: Annotated[int, Field(ge=1, le=120)] = 1
     lead_time_months: Annotated[int, Field(ge=0, le=24)] = 0
     standing: Annotated[int, Field(ge=0)] = 0
     """Reservations that already run when the horizon starts."""

@@ -8,7 +8,7 @@ from optimizer.scenario import Scenario, Workload
 
 HYBRID = "hybrid"
 CLOUD = frozenset({"cloud"})
-BY_USE = frozenset({"on_demand", "metered"})
+BY_USE = frozenset({"on_demand", "monthly", "metered"})
 OWNED = frozenset({"on_prem", "colo", "edge"})
 
 

@@ -198,6 +198,11 @@ def _problems(scenario: Scenario) -> Iterable[str]:
         yield from (
             f"option {o.name} names the workload {w}, which does not exist" for w in o.workloads if w not in workloads
         )
+    yield from (
+        f"option {o.name} is a reservation without term_months"
+        for o in scenario.options
+        if isinstance(o, Reservation) and o.kind == "reservation" and "term_months" not in o.model_fields_set
+    )
     if sum(b.hours_ratio for b in scenario.load_blocks) != 1:
         yield "the hours_ratio of the load_blocks do not sum to 1"
     if abs(sum((b.hours_ratio * b.demand_ratio for b in scenario.load_blocks), Decimal(-1))) > Decimal("1e-9"):

@@ -142,10 +142,15 @@ def standing(option: Block, month: int) -> int:
     return option.standing if month < option.standing_months_left else 0
 
 
+def purchase_step(scenario: Scenario, option: Block) -> int:
+    """Months between two moments at which the block may be bought; instances kept by the month are free each month."""
+    return 1 if option.kind == "monthly" else scenario.purchase_every_months
+
+
 def purchase_months(scenario: Scenario, option: Block) -> range:
     """Months in which the block may be bought, such that it still arrives within the horizon."""
     end = scenario.horizon_months - option.lead_time_months
-    return range(0, max(end, 0), scenario.purchase_every_months)
+    return range(0, max(end, 0), purchase_step(scenario, option))
 
 
 def may_be_bought(scenario: Scenario, option: Block, month: int) -> bool:

@@ -1,0 +1,108 @@
+"""Scenario files: TOML in, a resolved scenario out, with every mistake named where it stands."""
+
+import tomllib
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from finops.errors import ConfigError
+from optimizer.offers import Selection, selected_options
+from optimizer.options import Option, Price, Record
+from optimizer.scenario import Scenario
+
+LISTS = ("workloads", "options", "sites", "load_blocks", "demand_scenarios", "price_book", "fx_rates")
+
+
+class ScenarioRate(Record):
+    """One unit of base costs `rate` units of quote."""
+
+    base: str
+    quote: str
+    rate: Annotated[Decimal, Field(gt=0)]
+    source: Annotated[str, Field(min_length=1)]
+    date: date
+
+
+def load_scenario(file: Path) -> Scenario:
+    """The scenario of a TOML file: its own options, then those it selects from the price book, in its currency.
+
+    Raises ConfigError for a file that is missing or no TOML, a key that is not known, a value out of range, parts
+    that do not fit together, or a price in a currency that no fx_rates row converts.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{file} cannot be read ({error.strerror})",
+            expected="a scenario file",
+            next_step="correct the path, or write one with `finops scenario new`",
+        ) from error
+    return parse_scenario(text, name=str(file))
+
+
+def parse_scenario(text: str, *, name: str) -> Scenario:
+    """The scenario of a TOML text; see `load_scenario`. name: what errors call it."""
+    try:
+        content = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"{name} is not valid TOML: {error}",
+            expected="TOML 1.0 in UTF-8",
+            next_step="correct that line; `finops scenario new` writes a commented example",
+        ) from error
+    try:
+        selections = TypeAdapter(tuple[Selection, ...]).validate_python(content.pop("price_book", ()))
+        rates = TypeAdapter(tuple[ScenarioRate, ...]).validate_python(content.pop("fx_rates", ()))
+        stated = TypeAdapter(tuple[Option, ...]).validate_python(content.get("options", ()))
+        currency = str(content.get("currency", "USD"))
+        options = [*stated, *(o for selection in selections for o in selected_options(selection))]
+        content["options"] = [_in_currency(o, currency, rates) for o in _distinct(options)]
+        return Scenario.model_validate(content)
+    except ValidationError as error:
+        problems = [_problem(content, e) for e in error.errors()]
+        raise ConfigError(
+            f"{name} has {len(problems)} wrong setting(s): " + "; ".join(problems),
+            expected="the settings of a scenario: " + ", ".join([*Scenario.model_fields, "price_book", "fx_rates"]),
+            next_step="correct or remove them; `finops scenario new` writes a commented example",
+        ) from error
+
+
+def _distinct(options: list[Any]) -> list[Any]:
+    """Two selections may pick the same offer; it is one option."""
+    seen: dict[str, Any] = {}
+    return [seen.setdefault(o.name, o) for o in options if seen.get(o.name) != o]
+
+
+def _in_currency(option: Any, currency: str, rates: tuple[ScenarioRate, ...]) -> Any:
+    """The option with its price in the scenario's currency where a rate converts it.
+
+    Only the price is in the price's currency; the other amounts of an option are stated in the scenario's.
+    """
+    base = option.price.currency
+    rate = next((r for r in rates if (r.base, r.quote) == (base, currency)), None)
+    if rate is None:
+        return option
+    price: Price = option.price
+    source = f"{price.source}; {rate.base} at {rate.rate} {rate.quote} ({rate.source}, {rate.date})"
+    converted = price.model_copy(update={"amount": price.amount * rate.rate, "currency": currency, "source": source})
+    return option.model_copy(update={"price": converted})
+
+
+def _problem(content: dict[str, Any], error: Any) -> str:
+    """One validation error with the name of the workload or option it is in, not its number."""
+    path = [str(part) for part in error["loc"]]
+    if len(error["loc"]) > 1 and error["loc"][0] in LISTS and isinstance(error["loc"][1], int):
+        entry = content[path[0]][error["loc"][1]]
+        path[1] = str(entry.get("name", path[1])) if isinstance(entry, dict) else path[1]
+    where = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        return f"{where}: this key is not known"
+    if error["type"] == "missing":
+        return f"{where}: this key is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    found = error["input"]
+    plain = "" if isinstance(found, dict | list) or error["type"] == "value_error" else f" (found {found!r})"
+    return f"{where}: {message}{plain}" if where else f"{message}{plain}"
