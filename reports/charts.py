@@ -11,6 +11,7 @@ import altair as alt
 import polars as pl
 
 from reports.theme import FONT, OTHER, Look, label
+from reports.views.budgets import said
 from reports.views.movement import CHANGE, START, VALUE
 from reports.views.spend import COST
 from reports.views.words import compact
@@ -31,10 +32,8 @@ def spend_over_time(
     frame: `movement.trend` with a value column. last_day: the newest day of data. notes: days with something to say.
     """
     top = grouped(frame, VALUE)
-    bars = top.with_columns(
-        (_within(pl.col(START), focus)).alias("focus"),
-        pl.lit(step).alias("step"),
-        _incomplete(pl.col(START), step, last_day).alias("incomplete"),
+    bars = top.with_columns(_incomplete(pl.col(START), step, last_day).alias("incomplete")).with_columns(
+        pl.when("incomplete").then(0.4).when(_within(pl.col(START), focus)).then(1.0).otherwise(0.6).alias("opacity")
     )
     order = [v for v in colours if v in set(bars[VALUE])] + ([OTHER] if OTHER in set(bars[VALUE]) else [])
     base = alt.Chart(bars).encode(x=_time_axis(step, bars))
@@ -42,9 +41,7 @@ def spend_over_time(
         y=_amount_axis(currency),
         color=_scale(order, colours, look, legend=True),
         order=alt.Order("rank:Q"),
-        opacity=alt.condition(
-            "datum.incomplete", alt.value(0.45), alt.condition("datum.focus", alt.value(1), alt.value(0.55))
-        ),
+        opacity=alt.Opacity("opacity:Q", scale=None, legend=None),
         tooltip=[_day_tip(step), alt.Tooltip(f"{VALUE}:N", title="what"), _money_tip(currency)],
     )
     layers: list[Any] = [marks]
@@ -205,26 +202,31 @@ def cost_curves(
 
 
 def budget_use(frame: pl.DataFrame, look: Look, *, currency: str) -> Chart:
-    """Each budget as a bar of what was spent, with its target as a tick; over the target is said in words beside it.
+    """Each budget as a bar of what it comes to, with its target as a mark; how it fares is said in words beside it.
 
-    frame: columns `budget`, `actual`, `amount_of_budget`, `standing`.
+    frame: `budgets.budgets_of`.
     """
-    rows = frame.with_columns(
-        pl.col("actual").cast(pl.Float64).alias(AMOUNT), pl.col("target").cast(pl.Float64), pl.col("over").alias("over")
+    rows = frame.select(
+        pl.col("scope").map_elements(said, return_dtype=pl.String).alias("budgeted"),
+        pl.col("landing").cast(pl.Float64).alias(AMOUNT),
+        pl.col("budget").cast(pl.Float64).alias("target"),
+        pl.max_horizontal("landing", "budget").cast(pl.Float64).alias("reach"),
+        (pl.col("variance") > 0).alias("over"),
+        "standing",
     )
-    order = rows["budget"].to_list()
-    y = alt.Y("budget:N", sort=order, title=None, axis=alt.Axis(labelLimit=200, ticks=False, domain=False))
-    x = _amount_axis(currency, "x")
-    colour = alt.Color("over:N", legend=None, scale=alt.Scale(domain=[False, True], range=[look.accent, look.bad]))
-    bars = alt.Chart(rows).mark_bar(height=12).encode(
-        x=x, y=y, color=colour, tooltip=[alt.Tooltip("budget:N"), _money_tip(currency), alt.Tooltip("standing:N")]
-    )  # fmt: skip
-    ticks = alt.Chart(rows).mark_tick(thickness=3, size=22, color=look.text).encode(x="target:Q", y=y)
-    reach = rows.with_columns(pl.max_horizontal(AMOUNT, "target").alias("reach"))
-    words = alt.Chart(reach).mark_text(align="left", dx=7, fontSize=11, color=look.text).encode(
-        x="reach:Q", y=y, text="standing:N"
-    )  # fmt: skip
-    return themed(alt.layer(bars, ticks, words).properties(height=max(80, 30 * len(order) + 30)), look)
+    order = rows["budgeted"].to_list()
+    y = alt.Y("budgeted:N", sort=order, title=None, axis=alt.Axis(labelLimit=200, ticks=False, domain=False))
+    axis = alt.Axis(format=_AXIS_FORMAT, tickCount=5)
+    x = alt.X(
+        f"{AMOUNT}:Q", title=currency, axis=axis, scale=alt.Scale(domain=[0, max(rows["reach"], default=1) * 1.3])
+    )
+    colour = alt.Color("over:N", legend=None, scale=alt.Scale(domain=[False, True], range=[look.good, look.bad]))
+    tips = [alt.Tooltip("budgeted:N", title="budget"), _money_tip(currency), alt.Tooltip("standing:N")]
+    bars = alt.Chart(rows).mark_bar(size=13).encode(x=x, y=y, color=colour, tooltip=tips)
+    ticks = alt.Chart(rows).mark_tick(thickness=3, size=24, color=look.text).encode(x="target:Q", y=y)
+    words = alt.Chart(rows).mark_text(align="left", dx=8, fontSize=11, color=look.text)
+    drawn = alt.layer(bars, ticks, words.encode(x="reach:Q", y=y, text="standing:N"))
+    return themed(drawn.properties(height=max(80, 34 * len(order) + 40)), look)
 
 
 def grouped(frame: pl.DataFrame, field: str, *, limit: int = MAX_CATEGORIES) -> pl.DataFrame:
@@ -253,7 +255,7 @@ def themed(chart: Chart, look: Look) -> Chart:
         .configure_view(stroke=None)
         .configure_axis(
             labelColor=look.muted, titleColor=look.muted, gridColor=look.grid, domainColor=look.grid,
-            tickColor=look.grid, labelFontSize=12, titleFontSize=12, titleFontWeight="normal",
+            tickColor=look.grid, labelPadding=6, labelFontSize=12, titleFontSize=12, titleFontWeight="normal",
         )
         .configure_legend(
             orient="top", title=None, labelColor=look.text, labelFontSize=12, symbolType="square", columns=8,

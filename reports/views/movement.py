@@ -1,14 +1,14 @@
 """How spend moves: over time, and against the period before."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Final, Literal
 
 import polars as pl
 
 from finops import schema as s
 from finops.store import Lake
-from reports.views.scope import Scope, column
+from reports.views.scope import Scope, add_months, column
 from reports.views.spend import COST, CURRENCY, daily, spend_in
 
 Step = Literal["day", "week", "month"]
@@ -58,6 +58,12 @@ def trend(source: Lake | pl.LazyFrame, scope: Scope, *, step: Step = "month", by
         .sort(*keys)
         .collect()
     )
+
+
+def month_of(period: str) -> tuple[date, date]:
+    """The first and last day of a month written as YYYY-MM."""
+    first = date.fromisoformat(f"{period}-01")
+    return first, add_months(first, 1) - timedelta(days=1)
 
 
 def movers(source: Lake | pl.LazyFrame, scope: Scope, by: str, *, prior: Scope | None = None) -> pl.DataFrame:

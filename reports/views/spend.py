@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Final
 
 import polars as pl
@@ -22,6 +23,11 @@ class SpendView:
 
     rows: pl.DataFrame
     totals: pl.DataFrame
+
+
+def summed(frame: pl.DataFrame, name: str = COST) -> Decimal:
+    """The exact sum of a column of amounts in one currency; zero for no rows."""
+    return sum(frame[name].drop_nulls(), Decimal(0))
 
 
 def daily(source: Lake | pl.LazyFrame) -> pl.LazyFrame:

@@ -1,7 +1,6 @@
 """Where the company stands: the few figures of a page's top row, alerts, sources and their freshness."""
 
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from typing import Final
 
@@ -36,7 +35,7 @@ class Figure:
 
 
 def figures(source: Lake | pl.LazyFrame, scope: Scope, currency: str) -> tuple[Figure, ...]:
-    """The top row in one currency: spend, its AI part, cost per accelerator-hour and per million tokens, unowned spend.
+    """The top row in one currency: spend, cost per accelerator-hour, cost per million tokens, spend without an owner.
 
     cost per accelerator-hour [currency / h] = cost of charges with accelerator-hours / those hours; cost per million
     tokens = cost of charges with tokens / tokens x 10^6; unowned = cost of charges whose owner nobody knows.
@@ -49,7 +48,6 @@ def figures(source: Lake | pl.LazyFrame, scope: Scope, currency: str) -> tuple[F
 
     return (
         figure("spend", currency, "spend"),
-        figure("ai_spend", currency, "ai"),
         figure("cost_per_accelerator_hour", f"{currency} per accelerator-hour", "gpu", "hours"),
         figure("cost_per_million_tokens", f"{currency} per million tokens", "token_cost", "tokens", MILLION),
         figure("unowned_spend", currency, "unowned"),
@@ -64,7 +62,6 @@ def _sums(frame: pl.LazyFrame, scope: Scope, currency: str) -> dict[str, Decimal
         .filter(pl.col(s.BILLING_CURRENCY) == currency)
         .select(
             cost.sum().alias("spend"),
-            cost.filter(pl.col(s.IS_AI)).sum().alias("ai"),
             cost.filter(hours > 0).sum().alias("gpu"),
             hours.sum().alias("hours"),
             cost.filter(tokens > 0).sum().alias("token_cost"),
@@ -82,31 +79,44 @@ def _rate(sums: dict[str, Decimal], amount: str, per: str | None, times: Decimal
     return sums[amount] / sums[per] * times if sums[per] else None
 
 
-def open_alerts(alerts: pl.LazyFrame) -> pl.DataFrame:
+def open_alerts(lake: Lake) -> pl.DataFrame:
     """Alerts that nobody has resolved, the gravest and newest first."""
     rank = pl.col("severity").replace_strict({"critical": 0, "error": 0, "breach": 0, "warning": 1}, default=2)
     return (
-        alerts.filter(pl.col("state") != "resolved")
+        lake.scan("alerts")
+        .filter(pl.col("state") != "resolved")
         .sort(rank, "updated_at", descending=[False, True])
         .select("severity", "kind", "scope", "period", "message", "next_step", "owner", "state", "first_seen_at")
         .collect()
     )
 
 
-def sources(source: Lake, *, today: date) -> pl.DataFrame:
+def sources(lake: Lake) -> pl.DataFrame:
     """Each source with its newest day, rows and control totals: read = stored + quarantined, per currency."""
     newest = (
-        source.scan("spend_daily")
+        lake.scan("spend_daily")
         .group_by(pl.col(s.SOURCE_ID).alias("source_id"))
         .agg(pl.col(s.CHARGE_DATE).max().alias("newest_day"))
     )
     totals = ("rows_read", "rows_stored", "rows_quarantined", "billed_read", "billed_stored", "billed_quarantined")
     return (
-        source.scan("loads")
+        lake.scan("loads")
         .group_by("source_id", "currency")
         .agg(pl.col("billing_period").n_unique().alias("periods"), pl.col(*totals).sum(), pl.col("loaded_at").max())
         .join(newest, on="source_id", how="left")
-        .with_columns((pl.lit(today) - pl.col("newest_day")).dt.total_days().alias("days_old"))
+        .select("source_id", "currency", "periods", "newest_day", "loaded_at", *totals)
         .sort("source_id", "currency")
+        .collect()
+    )
+
+
+def quarantined(lake: Lake) -> pl.DataFrame:
+    """Refused rows by source, billing period, file and reason, the dearest first."""
+    keys = ("source_id", "billing_period", "source_file", "reason", "currency")
+    return (
+        lake.scan("quarantine")
+        .group_by(*keys)
+        .agg(pl.len().cast(pl.Int64).alias("rows"), pl.col("billed_cost").sum())
+        .sort(pl.col("billed_cost").abs(), *keys, descending=[True, *(False for _ in keys)])
         .collect()
     )

@@ -48,11 +48,13 @@ def period_name(start: date, end: date) -> str:
     return f"{start:%-d %B %Y} to {end:%-d %B %Y}"
 
 
-def headline(scope: Scope, spend: Figure, drivers: pl.DataFrame, *, against_budget: str | None = None) -> str:
+def headline(
+    scope: Scope, spend: Figure, drivers: pl.DataFrame, *, kind: str, against_budget: str | None = None
+) -> str:
     """What was spent, how it moved, and what moved it, in one sentence.
 
-    spend: the period's figure. drivers: `movement.movers` by what the sentence should name. against_budget: "8 % over
-    budget", where there is a budget.
+    spend: the period's figure. drivers: `movement.movers` by the dimension that `kind` names. against_budget: "8 %
+    over budget", where there is a budget for the same scope.
     """
     assert scope.start is not None
     assert scope.end is not None
@@ -69,10 +71,10 @@ def headline(scope: Scope, spend: Figure, drivers: pl.DataFrame, *, against_budg
         return ", ".join(parts) + f", level with {than}."
     way = "up" if spend.change_ratio > 0 else "down"
     parts.append(f"{way} {percent(abs(spend.change_ratio))} on {than}")
-    return ", ".join(parts) + _because(spend, drivers) + "."
+    return ", ".join(parts) + _because(spend, drivers, kind) + "."
 
 
-def _because(spend: Figure, drivers: pl.DataFrame) -> str:
+def _because(spend: Figure, drivers: pl.DataFrame, kind: str) -> str:
     """The mover that made most of the change, when one did."""
     assert spend.value is not None
     assert spend.prior is not None
@@ -82,12 +84,12 @@ def _because(spend: Figure, drivers: pl.DataFrame) -> str:
         return ""
     share = float(same_way[CHANGE][0] / change)
     named = same_way[VALUE][0]
-    what = "charges without one" if named is None else str(named).replace("_", " ")
+    what = f"spend without a {kind}" if named is None else f"{kind} {named}"
     direction = "rise" if change > 0 else "fall"
     if share > 1.05:
         return f"; {what} alone moved {compact(same_way[CHANGE][0], signed=True)}"
     words = next((text for least, text in _FRACTIONS if share >= least), None)
-    return f"; {words} of the {direction} is {what}" if words else f"; the most of it is {what}"
+    return f"; {words} of the {direction} comes from {what}" if words else f"; most of it comes from {what}"
 
 
 def _three(value: float) -> str:

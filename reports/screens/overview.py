@@ -1,0 +1,204 @@
+"""What are we spending on AI? The period in one sentence, its figures, its history, and what moved."""
+
+from datetime import date
+from decimal import Decimal
+
+import polars as pl
+import streamlit as st
+
+from finops import schema as s
+from finops.config import Config
+from finops.pipeline.budgets import budget_status
+from finops.store import Lake
+from reports import charts
+from reports.screens import parts
+from reports.screens.page import Page
+from reports.views import movement, standing
+from reports.views.budgets import budgets_of, same_scope
+from reports.views.scope import Scope, add_months, word
+from reports.views.spend import COST, summed
+from reports.views.words import compact, headline, percent, period_name
+
+SPLITS = (s.PURPOSE, s.DRIVER, s.SERVICE_PROVIDER_NAME, s.HOSTING, s.TEAM)
+MOVERS = (s.USE_CASE, s.TEAM, s.PURPOSE, s.DRIVER, s.SERVICE_PROVIDER_NAME, s.MODEL_ID, s.SERVICE_NAME)
+HISTORY_MONTHS = 18
+
+
+def render(page: Page) -> None:
+    """Draw the page."""
+    parts.title("What are we spending on AI?", page)
+    scope = page.scope
+    spend, gpu, tokens, unowned = page.compute(standing.figures, scope, page.currency)
+    budgets = budgets_of(page.compute(_budget_status, page.config), scope, page.currency)
+    ours = budgets.filter((pl.col("scope") == same_scope(scope)) & (pl.col("cost") == scope.cost))
+    against = f"{ours['standing'][0]} budget" if len(ours) else None
+    drivers = page.compute(movement.movers, scope, s.USE_CASE)
+    st.subheader(headline(scope, spend, drivers, kind="use case", against_budget=against), anchor=False)
+    _metrics(page, ours, spend, gpu, tokens, unowned)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _history(page)
+    with right:
+        split = _movement(page)
+    _movers(page, split)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _budgets(page, budgets)
+    with right:
+        _alerts(page)
+    _method(page)
+
+
+def _metrics(page: Page, budget: pl.DataFrame, *figures: standing.Figure) -> None:
+    spend, gpu, tokens, unowned = figures
+    with st.grid(5, min_column_width=150):
+        parts.metric(
+            "Spend", f"{compact(spend.value)} {page.currency}", change=spend.change_ratio, note=_was(spend),
+            help_text=f"Data to {page.coverage.last:%-d %B %Y}; {_against(page.scope)}.",
+        )  # fmt: skip
+        if len(budget):
+            row = budget.row(0, named=True)
+            parts.metric(
+                "Against budget", percent(row["ratio"], signed=True), note=f"of {compact(row['budget'])} {page.currency}",
+                judged="bad" if row["ratio"] and row["ratio"] > 0 else "good",
+                help_text="What the period comes to, by the newest forecast where it is not over, less the budget.",
+            )  # fmt: skip
+        if gpu.value is not None:
+            parts.metric(
+                "Per accelerator-hour", f"{gpu.value:,.2f} {page.currency}", change=gpu.change_ratio, note=_was(gpu),
+                help_text="Cost of charges that name accelerators / their accelerator-hours.",
+            )  # fmt: skip
+        if tokens.value is not None:
+            parts.metric(
+                "Per million tokens", f"{tokens.value:,.2f} {page.currency}", change=tokens.change_ratio,
+                note=_was(tokens),
+                help_text="Cost of charges that name tokens / their tokens x 1,000,000.",
+            )  # fmt: skip
+        share = unowned.value / spend.value if unowned.value and spend.value else Decimal(0)
+        parts.metric(
+            "Without an owner", f"{compact(unowned.value)} {page.currency}", change=unowned.change_ratio,
+            note=f"{percent(share)} of spend",
+            help_text="Charges that no tag, mapping or account gives to a team.",
+        )  # fmt: skip
+
+
+def _history(page: Page) -> None:
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
+        st.markdown("##### Spend over time")
+        split = st.segmented_control(
+            "Split by", SPLITS, default=SPLITS[0], format_func=parts.heading, key="overview_split", required=True,
+            label_visibility="collapsed", persist_state="session",
+        )  # fmt: skip
+    scope, last = _history_scope(page), page.coverage.last
+    long = (last - (scope.start or last)).days > 92
+    step: movement.Step = "month" if long else "week" if (last - (scope.start or last)).days > 35 else "day"
+    rows = page.compute(movement.trend, scope, step=step, by=split)
+    assert page.scope.start is not None
+    assert page.scope.end is not None
+    drawn = charts.spend_over_time(
+        rows, page.colours(split), page.look, currency=page.currency, step=step,
+        focus=(page.scope.start, page.scope.end), last_day=last,
+        notes=[(e.date, e.name) for e in page.config.events if (scope.start or e.date) <= e.date <= last],
+    )  # fmt: skip
+    parts.chart(drawn, key="overview_history", says=f"Spend per {step}, stacked by {word(split)}")
+    st.caption(f"Each bar is a {step}; the chosen period stands out. Data to {last:%-d %B %Y}.")
+
+
+def _movement(page: Page) -> str:
+    st.markdown(f"##### What moved, {_against(page.scope)}")
+    by = st.selectbox(
+        "What moved, by", MOVERS,
+        format_func=parts.heading, key="overview_movers", label_visibility="collapsed", persist_state="session",
+    )  # fmt: skip
+    rows = page.compute(movement.movers, page.scope, by).filter(pl.col(movement.CHANGE) != 0)
+    if rows.is_empty():
+        st.caption("Nothing moved between the two periods.")
+    else:
+        drawn = charts.changes(rows, page.look, currency=page.currency)
+        parts.chart(drawn, key="overview_changes", says=f"Change of spend by {word(by)}, the largest first")
+    return str(by)
+
+
+def _movers(page: Page, by: str) -> None:
+    rows = page.compute(movement.movers, page.scope, by)
+    months = page.compute(movement.trend, _history_scope(page), step="month", by=by)
+    history = months.group_by(movement.VALUE, maintain_order=True).agg(pl.col(COST).cast(pl.Float64).alias("history"))
+    shown = rows.drop("currency").join(history, on=movement.VALUE, how="left", nulls_equal=True)
+    named = {movement.VALUE: parts.heading(by), "history": "By month"}
+    money = {COST: f"Cost, {page.currency}", "prior": "Before", "change": "Change"}
+    st.markdown(f"##### Every {word(by).replace('_', ' ')}")
+    parts.table(
+        shown, key="overview_table", file=f"movers_by_{word(by)}.csv", names=named | {"change_ratio": "Change, %"},
+        money=money, ratios=("change_ratio",), total=("Total", summed(rows), page.currency),
+        download=lambda: rows,
+        configs={"history": st.column_config.BarChartColumn("By month", y_min=0)},
+    )  # fmt: skip
+
+
+def _alerts(page: Page) -> None:
+    st.markdown("##### Needs attention")
+    rows = page.compute(standing.open_alerts)
+    if rows.is_empty():
+        st.caption("No open alerts.")
+        return
+    parts.table(
+        rows.select("severity", "message", "next_step", "owner"), key="overview_alerts", file="open_alerts.csv",
+        height=min(280, 38 + 35 * len(rows)), download=lambda: rows,
+    )  # fmt: skip
+
+
+def _budgets(page: Page, rows: pl.DataFrame) -> None:
+    st.markdown("##### Budgets")
+    if rows.is_empty():
+        parts.empty("How each budget fares would be here.", "finops budget import budgets.csv")
+        return
+    drawn = charts.budget_use(rows.head(8), page.look, currency=page.currency)
+    parts.chart(drawn, key="overview_budgets", says="What each budget comes to, with its target as a mark")
+    shown = rows.select("scope", "owner", "budget", "actual", "landing", "variance", "standing")
+    with st.expander("As a table"):
+        parts.table(
+            shown, key="overview_budget_table", file="budgets.csv",
+            money={"budget": f"Budget, {page.currency}", "actual": "Spent", "landing": "Comes to", "variance": "Over"},
+        )  # fmt: skip
+    st.caption("Bar: what the budget's months come to. Mark: the budget. Budgets are whole, whatever the filters.")
+
+
+def _budget_status(lake: Lake, config: Config) -> pl.DataFrame:
+    return budget_status(config, lake)
+
+
+def _method(page: Page) -> None:
+    with st.expander("How these figures are made"):
+        st.markdown(
+            f"- Cost is the **{page.scope.cost}** cost of FOCUS, of charges whose ledger role is *billed*: a dollar is "
+            "counted once, however many tools report it.\n"
+            f"- The period before is {_before(page.scope)}: whole months against whole months, a month so far "
+            "against the same days of the month before.\n"
+            "- A charge that spans several days is spread evenly over them; a one-time purchase stays on its day.\n"
+            "- Spend *without an owner* has no tag, mapping or account that names a team."
+        )
+
+
+def _history_scope(page: Page) -> Scope:
+    """Up to 18 months that end with the data, and hold the chosen period."""
+    start = add_months(page.coverage.last, 1 - HISTORY_MONTHS)
+    chosen = page.scope.start or start
+    return page.scope.between(max(min(start, chosen), page.coverage.first), page.coverage.last)
+
+
+def _against(scope: Scope) -> str:
+    return f"against {_before(scope)}"
+
+
+def _was(figure: standing.Figure) -> str:
+    return "" if figure.prior is None else f"was {compact(figure.prior)}"
+
+
+def _before(scope: Scope) -> str:
+    before = scope.prior()
+    return period_name(_known(before.start), _known(before.end))
+
+
+def _known(day: date | None) -> date:
+    assert day is not None, "the filters always name both days"
+    return day
