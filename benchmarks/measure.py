@@ -27,8 +27,10 @@ def measure(work: Callable[..., Any], *arguments: object) -> Measured:
     process = multiprocessing.get_context("spawn").Process(target=_timed, args=(sender, work, arguments))
     process.start()
     sender.close()
-    measured: Measured = receiver.recv()
     process.join()
+    if process.exitcode:
+        raise RuntimeError(f"{work.__name__} failed in its process: see above")
+    measured: Measured = receiver.recv()
     return measured
 
 

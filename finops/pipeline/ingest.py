@@ -77,6 +77,7 @@ def ingest(
     replace: allow a load that leaves out a file which a partition already holds. Raises InputError for files that
     cannot be read, LoadRefused for a load that would drop rows of a file it does not have.
     """
+    parse = connector(source.connector).parse
     parts = files.find_parts(config.path(source.path), until=until, options=source.options)
     rules = load_rules(tuple(config.path(p) for p in config.classification.rules))
     digests = {p.name: files.digest(p.path) for p in parts}
@@ -86,7 +87,7 @@ def ingest(
         say(f"{source.id}: the lake already holds these files as they are")
         return _batches(same_files, changed=False)
     with tempfile.TemporaryDirectory(prefix="finops-ingest-") as folder:
-        staged = _stage(source, parts, Path(folder), period)
+        staged = _stage(parse, parts, Path(folder), period)
         totals = _totals(staged)
         _refuse_nothing_readable(totals, source, staged)
         with lake.transaction(f"ingest {source.id}") as tx:
@@ -126,9 +127,10 @@ def _loads_of(source: Source, loads: pl.LazyFrame) -> pl.DataFrame:
     return loads.filter(pl.col("source_id") == source.id).collect()
 
 
-def _stage(source: Source, parts: list[RawPart], folder: Path, period: str | None) -> pl.LazyFrame:
+def _stage(
+    parse: Callable[[RawPart], pl.LazyFrame], parts: list[RawPart], folder: Path, period: str | None
+) -> pl.LazyFrame:
     """The parsed rows of all parts as Parquet, each part streamed on its own."""
-    parse = connector(source.connector).parse
     for number, part in enumerate(parts):
         with files.readable(part.path):
             parsed = parse(part).with_columns(

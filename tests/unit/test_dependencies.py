@@ -1,0 +1,54 @@
+"""What the code imports is what pyproject.toml declares."""
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+OURS = {"finops", "connectors", "forecasting", "optimizer", "reports", "app"}
+NAMED_BY_USERS = {"boto3", "google-cloud-billing", "azure-mgmt-costmanagement"}
+"""The clouds' SDKs, for connectors that fetch."""
+
+
+def declared() -> set[str]:
+    """Names of the distributions that pyproject.toml asks for, extras included."""
+    extras = [d for group in PROJECT["optional-dependencies"].values() for d in group]
+    return {re.split(r"[<>=\[ ]", d)[0].lower() for d in [*PROJECT["dependencies"], *extras]}
+
+
+def imported() -> set[str]:
+    """Names of the distributions that the code imports."""
+    sources = [p for package in sorted(OURS - {"app"}) for p in (ROOT / package).rglob("*.py")] + [ROOT / "app.py"]
+    modules = set()
+    for source in sources:
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                modules.add(node.module.split(".")[0])
+    owners = packages_distributions()
+    foreign = modules - OURS - set(sys.stdlib_module_names)
+    return {owners.get(module, [module])[0].lower().replace("_", "-") for module in foreign}
+
+
+def test_every_import_is_declared() -> None:
+    """No module leans on a package that is only there because another one brought it."""
+    assert imported() - declared() == set()
+
+
+def test_every_declared_package_is_used() -> None:
+    """A dependency that nothing imports is removed."""
+    assert declared() - imported() - NAMED_BY_USERS == set()
+
+
+def test_the_pinned_requirements_name_no_index() -> None:
+    """Requirements are pinned with hashes and carry no address."""
+    for file in (ROOT / "requirements").glob("*.txt"):
+        text = file.read_text()
+        assert "--hash=sha256:" in text
+        assert "://" not in text
+        assert "index-url" not in text
