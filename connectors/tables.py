@@ -152,9 +152,10 @@ BUDGET_RESULTS: Final = frozenset(
 
 @dataclass(frozen=True)
 class TableFile:
-    """A table as read: the lake table's columns, and the file's columns that it has no use for."""
+    """A table as read: the lake table's columns, the file's row of each, and its columns that have no use here."""
 
     frame: pl.DataFrame
+    row_numbers: tuple[int, ...]
     ignored: tuple[str, ...]
 
 
@@ -178,6 +179,7 @@ def read(table: str, path: Path, *, currency: str) -> TableFile:
     header = _header(table, text.columns, path)
     problems: list[str] = []
     rows: list[dict[str, object]] = []
+    numbers: list[int] = []
     for number, cells in enumerate(text.iter_rows(), start=2):
         filled = {name: cell.strip() for name, cell in zip(text.columns, cells, strict=True) if cell and cell.strip()}
         if not filled:
@@ -187,6 +189,7 @@ def read(table: str, path: Path, *, currency: str) -> TableFile:
             if table == "budgets":
                 row = _complete_budget(row, currency)
             rows.append({"source": path.name, **row})
+            numbers.append(number)
     frame = pl.DataFrame(rows, schema=s.TABLES[table].columns) if not problems else pl.DataFrame()
     problems += _repeated(table, frame) if not problems else []
     if problems:
@@ -196,7 +199,7 @@ def read(table: str, path: Path, *, currency: str) -> TableFile:
             expected="every cell as stated",
             next_step="correct them; nothing was loaded",
         )
-    return TableFile(frame, header.ignored)
+    return TableFile(frame, tuple(numbers), header.ignored)
 
 
 def _cells(path: Path) -> pl.DataFrame:
