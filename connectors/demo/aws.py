@@ -191,8 +191,7 @@ def _commitments() -> pl.DataFrame:
 def commitment_id(commitment: Commitment) -> str:
     """The ARN of a reserved instance or savings plan."""
     account = company.account(commitment.account).account_id
-    number = _code(commitment.key, 32).lower()
-    uuid = "-".join((number[:8], number[8:12], number[12:16], number[16:20], number[20:]))
+    uuid = company.number(commitment.key)
     if commitment.units is None:
         return f"arn:aws:savingsplans::{account}:savingsplan/{uuid}"
     return f"arn:aws:ec2:us-east-1:{account}:reserved-instances/{uuid}"

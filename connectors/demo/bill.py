@@ -114,7 +114,8 @@ def _priced(usage: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
 
 
 # ------------------------------------------------------------------------------------------------------- commitments
-def _term(commitment: Commitment, calendar: Calendar) -> tuple[date, date]:
+def term_of(commitment: Commitment, calendar: Calendar) -> tuple[date, date]:
+    """First day of a commitment's year and the day after its last."""
     first = company.month_before(calendar.open_month, commitment.start)
     return first, company.month_before(first, -12)
 
@@ -123,7 +124,7 @@ def _split(
     priced: pl.DataFrame, commitment: Commitment, calendar: Calendar
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The commitment's covered and unused rows, and the usage that is left at its own price."""
-    first, end = _term(commitment, calendar)
+    first, end = term_of(commitment, calendar)
     per_day = commitment.per_hour * 24
     eligible = pl.col(WORKLOAD).is_in(commitment.covers) & pl.col("first_day").is_between(first, end, closed="left")
     order = pl.col(WORKLOAD).replace_strict({w: i for i, w in enumerate(commitment.covers)}, default=None)
@@ -161,7 +162,7 @@ def _scaled(rows: pl.DataFrame, ratio: pl.Expr) -> pl.DataFrame:
 
 def _unused(used: pl.DataFrame, commitment: Commitment, calendar: Calendar) -> pl.DataFrame:
     """The rest of each day that nothing used, in the account that owns the commitment."""
-    first, end = _term(commitment, calendar)
+    first, end = term_of(commitment, calendar)
     last = min(end, calendar.end.fromordinal(calendar.end.toordinal() + 1))
     days = pl.date_range(max(first, calendar.start), last, closed="left", eager=True).alias("first_day").to_frame()
     taken = used.group_by("first_day").agg(_used=pl.col("effective_cost").round(COST_DECIMALS).sum())
@@ -181,7 +182,7 @@ def _unused(used: pl.DataFrame, commitment: Commitment, calendar: Calendar) -> p
 
 def _fees(commitment: Commitment, calendar: Calendar) -> pl.DataFrame:
     """The upfront payment on the first day of the term, and a fee on the first of each of its months."""
-    first, end = _term(commitment, calendar)
+    first, end = term_of(commitment, calendar)
     yearly = commitment.per_hour * 24 * (end - first).days
     months = [m for m in calendar.months if first <= m < end]
     monthly = [
@@ -250,9 +251,10 @@ def _monthly_extras(used: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
 
 def _roundings(charges: pl.DataFrame) -> pl.DataFrame:
     """Azure's adjustment of a month's bill to whole cents."""
-    azure = charges.filter(pl.col("source") == "azure").with_columns(pl.col("billed_cost").round(COST_DECIMALS))
-    sums = azure.group_by("month").agg(_sum=pl.col("billed_cost").sum()).sort("month")
-    cents = sums.with_columns(billed_cost=(pl.col("_sum").round(2) - pl.col("_sum")).round(COST_DECIMALS)).select(
+    # exact decimals: a sum of doubles would leave the month a hair off whole cents
+    exact = pl.col("billed_cost").round(COST_DECIMALS).cast(pl.Decimal(38, COST_DECIMALS)).sum()
+    sums = charges.filter(pl.col("source") == "azure").group_by("month").agg(_sum=exact).sort("month")
+    cents = sums.with_columns(billed_cost=(pl.col("_sum").round(2) - pl.col("_sum")).cast(pl.Float64)).select(
         "month", "billed_cost", first_day="month", end_day=pl.col("month").dt.offset_by("1mo")
     )
     return _charge(cents, category="Adjustment", frequency="One-Time", pricing=None, sku="azure.rounding",

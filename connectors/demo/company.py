@@ -34,7 +34,8 @@ class Account:
     purpose: str | None = None
 
 
-def _subscription(name: str) -> str:
+def number(name: str) -> str:
+    """The GUID of something of that name, always the same."""
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.aldermoor.example"))
 
 
@@ -47,10 +48,10 @@ ACCOUNTS: Final = (
     Account("platform", "aws", "512266094378", "platform-prod", "Platform", "prod"),
     Account("platform-dev", "aws", "620053918417", "platform-dev", "Platform", "dev"),
     Account("sandbox", "aws", "771940026583", "innovation-sandbox-7", None),
-    Account("ai-services", "azure", _subscription("ai-services"), "ai-services-prod", "Platform", "prod"),
-    Account("azure-risk", "azure", _subscription("risk"), "risk-prod", "Risk", "prod"),
-    Account("azure-research", "azure", _subscription("research"), "research-h100", "Research", "prod", "training"),
-    Account("azure-it", "azure", _subscription("it"), "corporate-it", "Platform", "prod"),
+    Account("ai-services", "azure", number("ai-services"), "ai-services-prod", "Platform", "prod"),
+    Account("azure-risk", "azure", number("risk"), "risk-prod", "Risk", "prod"),
+    Account("azure-research", "azure", number("research"), "research-h100", "Research", "prod", "training"),
+    Account("azure-it", "azure", number("it"), "corporate-it", "Platform", "prod"),
 )
 
 Rhythm = Literal["flat", "consumer", "office", "runs"]
@@ -169,16 +170,16 @@ WORKLOADS: Final = (
              rhythm="office"),
     Workload("case-management", "azure-risk", "Risk", "case-management", None, {"azure.d8s": 18}, fleet=True,
              growth=1.2),
-    Workload("azure-disks", "azure-it", "Platform", "intranet", None, {"azure.disk": 110}, growth=1.1, resources=22,
+    Workload("office-disks", "azure-it", "Platform", "intranet", None, {"azure.disk": 110}, growth=1.1, resources=22,
              noise=0.005),
-    Workload("azure-files", "azure-risk", "Risk", "case-management", None,
+    Workload("case-files", "azure-risk", "Risk", "case-management", None,
              {"azure.blob": 310_000, "azure.blob.write": 24_000_000}, growth=1.4, resources=10),
-    Workload("azure-network", "azure-it", "Platform", "intranet", None, {"azure.bandwidth": 2_600}, growth=1.2,
+    Workload("office-network", "azure-it", "Platform", "intranet", None, {"azure.bandwidth": 2_600}, growth=1.2,
              rhythm="office", resources=6),
-    Workload("azure-sql", "azure-risk", "Risk", "case-management", None, {"azure.sql": 2_300}, growth=1.1, resources=4,
+    Workload("case-database", "azure-risk", "Risk", "case-management", None, {"azure.sql": 2_300}, growth=1.1, resources=4,
              noise=0.01),
-    Workload("azure-logs", "azure-it", "Platform", "observability", None, {"azure.logs": 145}, growth=1.3, resources=4),
-    Workload("azure-aks", "ai-services", "Platform", "code-assistant", None, {"azure.aks": 3}, fleet=True, growth=1.0),
+    Workload("office-logs", "azure-it", "Platform", "observability", None, {"azure.logs": 145}, growth=1.3, resources=4),
+    Workload("assistant-clusters", "ai-services", "Platform", "code-assistant", None, {"azure.aks": 3}, fleet=True, growth=1.0),
 )  # fmt: skip
 
 

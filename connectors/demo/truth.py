@@ -1,0 +1,193 @@
+"""What is really in the demo company's exports: totals, owners, commitments, invoices, incidents. Tests read it.
+
+Amounts are exact decimals as text: the sum of the figures that stand in the raw files. Owners are those that a reader can
+know: the tag of the resource, else what the mapping file says of the account.
+"""
+
+import json
+from dataclasses import asdict
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from connectors.demo import aws, azure, ledger
+from connectors.demo.activity import SKU, WORKLOAD
+from connectors.demo.bill import CHANGED_SKU, COST_DECIMALS, missing_month, term_of
+from connectors.demo.company import ACCOUNTS, COMMITMENTS, NAME, WORKLOADS, Calendar, account
+from connectors.demo.incidents import BURST, IDLE, PRICE, TRIPLED, UNOWNED, Incident, incidents
+
+FILE: Final = Path("raw/truth.json")
+UNKNOWN: Final = "unknown"
+COSTS: Final = ("billed", "effective", "contracted", "list")
+_EXACT: Final = pl.Decimal(38, COST_DECIMALS)
+
+
+def truth(shown: pl.DataFrame, whole: pl.DataFrame, calendar: Calendar, *, months: int, seed: int) -> dict[str, Any]:
+    """The document; shown: what the exports show, whole: what is invoiced."""
+    return {
+        "company": NAME, "months": months, "seed": seed, "today": calendar.today, "first_day": calendar.start,
+        "last_day": calendar.end, "open_period": _period(calendar.open_month),
+        "files": {"aws": str(aws.FOLDER), "azure": str(azure.FOLDER), "on_prem": str(ledger.FILE)},
+        "totals": _totals(shown, calendar),
+        "owners": _owners(shown, calendar),
+        "commitments": _commitments(shown, calendar),
+        "invoices": invoices(shown, whole, calendar),
+        "incidents": [_measured(i, shown) for i in incidents(calendar)],
+    }  # fmt: skip
+
+
+def write(home: Path, document: dict[str, Any]) -> Path:
+    """Write the truth file; returns its path."""
+    path = home / FILE
+    path.write_text(json.dumps(document, indent=1, default=_text) + "\n", encoding="utf-8")
+    return path
+
+
+def with_owners(charges: pl.DataFrame) -> pl.DataFrame:
+    """The charges with the team, use case and purpose that a reader can know, null where nobody can."""
+    tagged = {w.name: w for w in WORKLOADS if w.tagged}
+    tags = pl.DataFrame(
+        [(w.name, w.team, w.use_case, w.purpose) for w in tagged.values()], orient="row",
+        schema=[WORKLOAD, "tag_team", "use_case", "tag_purpose"],
+    )  # fmt: skip
+    mapped = pl.DataFrame(
+        [(a.key, a.team, a.purpose) for a in ACCOUNTS], orient="row",
+        schema={"account": pl.String, "account_team": pl.String, "account_purpose": pl.String},
+    )  # fmt: skip
+    joined = charges.join(tags, on=WORKLOAD, how="left", maintain_order="left").join(
+        mapped, on="account", how="left", maintain_order="left"
+    )
+    return joined.with_columns(
+        team=pl.coalesce("tag_team", "account_team"), purpose=pl.coalesce("tag_purpose", "account_purpose")
+    ).drop("tag_team", "account_team", "tag_purpose", "account_purpose")
+
+
+def exact(column: str) -> pl.Expr:
+    """The exact sum of a cost column."""
+    return pl.col(column).cast(_EXACT).sum()
+
+
+# ---------------------------------------------------------------------------------------------------------- sections
+def _totals(shown: pl.DataFrame, calendar: Calendar) -> list[dict[str, Any]]:
+    """Per source, billing period and currency; rows is null for the ledger, whose rows are assets and not charges."""
+    clouds = (
+        shown.group_by("source", "month").agg(pl.len().alias("rows"), *(exact(f"{c}_cost").alias(c) for c in COSTS))
+        .sort("source", "month").with_columns(currency=pl.lit("USD"))
+    )  # fmt: skip
+    own: dict[tuple[str, date], dict[str, Decimal]] = {}
+    for cost in ledger.monthly_costs(calendar):
+        sums = own.setdefault((cost.currency, cost.month), {"billed": Decimal(0), "effective": Decimal(0)})
+        sums["billed"] += cost.billed
+        sums["effective"] += cost.effective
+    return [
+        *({"source": r["source"], "period": _period(r["month"]), "currency": r["currency"], "rows": r["rows"],
+           **{c: r[c] for c in COSTS}} for r in clouds.iter_rows(named=True)),
+        *({"source": ledger.SOURCE, "period": _period(month), "currency": currency, "rows": None, **sums}
+          for (currency, month), sums in sorted(own.items())),
+    ]  # fmt: skip
+
+
+def _owners(shown: pl.DataFrame, calendar: Calendar) -> list[dict[str, Any]]:
+    """Per source, billing period, currency, team and purpose; `unknown` where no tag and no mapping says one."""
+    clouds = (
+        with_owners(shown).with_columns(pl.col("team", "purpose").fill_null(UNKNOWN))
+        .group_by("source", "month", "team", "purpose")
+        .agg(exact("billed_cost").alias("billed"), exact("effective_cost").alias("effective"))
+        .sort("source", "month", "team", "purpose")
+    )  # fmt: skip
+    own: dict[tuple[date, str, str, str], dict[str, Decimal]] = {}
+    for cost in ledger.monthly_costs(calendar):
+        key = (cost.month, cost.currency, cost.team, cost.purpose)
+        sums = own.setdefault(key, {"billed": Decimal(0), "effective": Decimal(0)})
+        sums["billed"] += cost.billed
+        sums["effective"] += cost.effective
+    return [
+        *({"source": r["source"], "period": _period(r["month"]), "currency": "USD", "team": r["team"], "purpose": r["purpose"],
+           "billed": r["billed"], "effective": r["effective"]} for r in clouds.iter_rows(named=True)),
+        *({"source": ledger.SOURCE, "period": _period(month), "currency": currency, "team": team, "purpose": purpose, **sums}
+          for (month, currency, team, purpose), sums in sorted(own.items())),
+    ]  # fmt: skip
+
+
+def _commitments(shown: pl.DataFrame, calendar: Calendar) -> list[dict[str, Any]]:
+    """Each commitment's term, what was paid for it and what its days cost within the exports."""
+    found = []
+    for commitment in COMMITMENTS:
+        first, end = term_of(commitment, calendar)
+        rows = shown.filter(pl.col("commitment") == commitment.key)
+        source = account(commitment.account).source
+        status = pl.col("commitment_status")
+        found.append({
+            "commitment": commitment.key, "name": commitment.name, "kind": commitment.kind, "source": source,
+            "first_day": first, "end_day": end, "whole_term_shown": calendar.start <= first and end <= calendar.end,
+            "fees": _sum(rows.filter(pl.col("category") == "Purchase"), "billed_cost"),
+            "used": _sum(rows.filter(status == "Used"), "effective_cost"),
+            "unused": _sum(rows.filter(status == "Unused"), "effective_cost"),
+        })  # fmt: skip
+    return found
+
+
+def invoices(shown: pl.DataFrame, whole: pl.DataFrame, calendar: Calendar) -> list[dict[str, Any]]:
+    """What each source invoices for each closed month, what its export shows, and why the two differ.
+
+    The invoice is the whole bill rounded to cents; a residual of less than a cent is rounding.
+    """
+    found = []
+    for source in (aws.SOURCE, azure.SOURCE):
+        for month in calendar.closed:
+            mine = (pl.col("source") == source) & (pl.col("month") == month)
+            export = _sum(shown.filter(mine), "billed_cost")
+            invoice = _sum(whole.filter(mine), "billed_cost").quantize(Decimal("0.01"))
+            missing = source == aws.SOURCE and month == missing_month(calendar)
+            found.append({
+                "source": source, "period": _period(month), "currency": "USD", "invoice": invoice, "export": export,
+                "residual": invoice - export,
+                "cause": "AWS Enterprise Support fee is on the invoice and not in the export" if missing else "rounding",
+            })  # fmt: skip
+    return found
+
+
+def _measured(incident: Incident, shown: pl.DataFrame) -> dict[str, Any]:
+    """The incident with its extra cost, in all and by month: EffectiveCost less what it would have been without."""
+    rows = shown.filter(_rows_of(incident), pl.col("first_day").is_between(incident.first_day, incident.last_day))
+    extra = rows.select("month", extra=_extra(incident).round(COST_DECIMALS))
+    by_month = extra.group_by("month").agg(pl.col("extra").cast(_EXACT).sum()).sort("month")
+    return {
+        **asdict(incident),
+        "extra_cost": sum(by_month["extra"].to_list(), Decimal(0)),
+        "extra_cost_by_period": {_period(month): cost for month, cost in by_month.iter_rows()},
+        "currency": "USD",
+    }
+
+
+def _rows_of(incident: Incident) -> pl.Expr:
+    return {
+        TRIPLED: pl.col(WORKLOAD) == "support-assistant",
+        IDLE: (pl.col("commitment") == "h100") & (pl.col("commitment_status") == "Unused"),
+        UNOWNED: pl.col("account") == "sandbox",
+        PRICE: pl.col(SKU) == CHANGED_SKU,
+        BURST: pl.col(WORKLOAD) == "pretraining-burst",
+    }[incident.kind].fill_null(value=False)
+
+
+def _extra(incident: Incident) -> pl.Expr:
+    cost = pl.col("effective_cost")
+    return cost * (1 - pl.col("usual_ratio")) if incident.kind in (TRIPLED, PRICE) else cost
+
+
+def _sum(rows: pl.DataFrame, column: str) -> Decimal:
+    return Decimal(rows.select(exact(column)).item() or 0)
+
+
+def _period(month: date) -> str:
+    return f"{month:%Y-%m}"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    assert isinstance(value, date), f"a {type(value).__name__} in the truth file"
+    return value.isoformat()
