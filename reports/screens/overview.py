@@ -59,7 +59,8 @@ def _metrics(page: Page, budget: pl.DataFrame, *figures: standing.Figure) -> Non
         if len(budget):
             row = budget.row(0, named=True)
             parts.metric(
-                "Against budget", percent(row["ratio"], signed=True), note=f"of {compact(row['budget'])} {page.currency}",
+                "Against budget", percent(row["ratio"], signed=True),
+                note=f"of {compact(row['budget'])} {page.currency}",
                 judged="bad" if row["ratio"] and row["ratio"] > 0 else "good",
                 help_text="What the period comes to, by the newest forecast where it is not over, less the budget.",
             )  # fmt: skip

@@ -1,0 +1,35 @@
+"""`finops export`: files for budgeting, and a FOCUS dataset."""
+
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+
+from finops.cli.session import session
+from finops.pipeline.exports import FOCUS_VERSIONS, export
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("export")(export_files)
+
+
+def export_files(
+    context: typer.Context,
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="Where to write; by default outputs/ of the home.")
+    ] = None,
+    focus: Annotated[
+        str | None, typer.Option(help=f"Also all charges as a FOCUS dataset: {', '.join(FOCUS_VERSIONS)}.")
+    ] = None,
+) -> None:
+    """Write CSVs for budgeting, each tied to the lake's total; with --focus all charges too."""
+    current = session(context)
+    run = export(current.config, current.lake, directory=directory, focus=focus, say=lambda _: None)
+    rows = [
+        {"path": str(file.path), "rows": file.rows, "measure": file.measure, "currency": currency, "total": total}
+        for file in run.files
+        for currency, total in (file.totals.items() or [(None, None)])
+    ]
+    current.show(pl.DataFrame(rows), key="files", title="Written")
