@@ -19,7 +19,7 @@ POOL_FITS: Final = 60
 """Fits (about 0.1 s each) from which starting worker processes (about 3 s each) pays."""
 BASELINES_FITS: Final = 2
 """What the baselines at one cutoff cost, in fits of the default."""
-CHUNKS_PER_WORKER: Final = 6
+CHUNKS_PER_WORKER: Final = 16
 
 
 @dataclass(frozen=True, eq=False)

@@ -73,7 +73,9 @@ def follow(values: Floats, horizon: int) -> Floats:
     levels = smooth(values, ALPHAS)
     errors = np.zeros(len(ALPHAS))
     for lead in range(1, furthest + 1, max(1, furthest // 7)):
-        errors += np.nanmean(np.abs(values[lead:] - levels[:, :-lead]), axis=1)
+        known = ~np.isnan(values[lead:])
+        if known.any():
+            errors += np.abs(values[lead:] - levels[:, :-lead])[:, known].mean(axis=1)
     best: Floats = levels[int(np.argmin(errors))]
     return best
 

@@ -120,7 +120,7 @@ def _robust_level(series: DailySeries, horizon: int) -> Path:
         unit=unit,
         center=center,
         mean=unit * np.sinh(center[:, None] + scatter).mean(axis=1),
-        spread=spread_by_lead(followed, level, horizon),
+        spread=spread_by_lead(residual, level, horizon),
         lowest=bounds(known, 2 * RANGE_MARGIN)[0],
         highest=bounds(known, 2 * RANGE_MARGIN)[1],
     )

@@ -29,6 +29,8 @@ COMPLETE_RATIO: Final = 0.5
 LATE_DAYS: Final = 3
 """So many incomplete last days are looked for at most."""
 ACTUAL: Final = "actual"
+CENTS: Final = pl.Decimal(38, 2)
+"""What a forecast is rounded to where it becomes money."""
 LEADS: Final = ((1, 7), (8, 30), (31, 90), (91, 730))
 """Days ahead that a track record tells apart."""
 
@@ -312,7 +314,7 @@ def month_landing(config: Config, lake: Lake) -> pl.DataFrame:
     rest = (
         frozen.filter(pl.col(DATE).dt.month_end() <= pl.col(DATE).max().over(SERIES))
         .group_by(*keys[:-1], period)
-        .agg(pl.col("mean").sum().round(2).cast(s.MONEY).alias("expected_rest"))
+        .agg(pl.col("mean").sum().cast(CENTS).cast(s.MONEY).alias("expected_rest"))
     )
     actual = (
         _actuals(config, lake, frozen)
