@@ -74,7 +74,7 @@ def test_each_period_is_held_against_what_was_billed(budgeted: Config, lake: Lak
         day_rows(date(2026, 8, 1), date(2026, 10, 11), "10"),
         day_rows(date(2026, 9, 1), date(2026, 10, 1), "1", **{s.TEAM: None}),
         day_rows(date(2026, 9, 1), date(2026, 10, 1), "99", **{s.LEDGER_ROLE: s.DERIVED}),
-        day_rows(date(2026, 9, 5), date(2026, 9, 6), "500", **{s.CHARGE_CATEGORY: "Purchase", s.TEAM: None}),
+        day_rows(date(2026, 9, 20), date(2026, 9, 21), "500", **{s.CHARGE_CATEGORY: "Purchase", s.TEAM: None}),
     )
     found = fares(budgeted, lake)
 
@@ -102,6 +102,7 @@ def test_open_period_lands_by_the_forecast_of_its_ai_spend(budgeted: Config, lak
             forecast_rows("team=Support", 20.0, days=60),
             forecast_rows("team=Search", 77.0, days=60),
             forecast_rows("team=Support", 55.0, days=60, measure="billed"),
+            forecast_rows("team=Support", 66.0, days=60).with_columns(currency=pl.lit("EUR")),
         ]),
     )  # fmt: skip
     found = fares(budgeted, lake)

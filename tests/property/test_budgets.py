@@ -26,7 +26,8 @@ def budget_rows(amounts: list[Decimal]) -> pl.DataFrame:
     rows = [
         {
             "budget_id": f"team=T{i % 3}/{'USD' if i % 2 else 'EUR'}", "scope": f"team=T{i % 3}",
-            "period": f"{2000 + i}", "amount": amount, "currency": "USD" if i % 2 else "EUR", "cost": "effective", "source": "budgets.csv#0",
+            "period": f"{2000 + i}", "amount": amount, "currency": "USD" if i % 2 else "EUR", "cost": "effective",
+            "source": "budgets.csv#0",
         }
         for i, amount in enumerate(amounts)
     ]  # fmt: skip
