@@ -53,7 +53,7 @@ TEXTS: Final = (
 
 PROVIDERS: Final = {"on_prem": "On-premises", "colo": "Colocation", "edge": "Edge"}
 ACCOUNT: Final = "asset-ledger"
-"""Billing account of all charges, and the id of the rule that classified them."""
+"""Billing account of all charges."""
 
 
 @dataclass(frozen=True)
@@ -342,7 +342,6 @@ def _asset_columns(assets: list[Asset]) -> pl.DataFrame:
             s.ACCELERATOR_MODEL: text["accelerator_model"], s.ACCELERATOR_COUNT: count if count else None,
             s.TEAM: text["team"], s.USE_CASE: text["use_case"], s.COST_CENTER: text["cost_center"],
             s.ENVIRONMENT: text["environment"], s.OWNER_STATUS: "known" if text["team"] else None,
-            s.CLASSIFIED_BY: ACCOUNT,
         })  # fmt: skip
     kinds = {"row": pl.Int64(), **{c: PARSED[c] for c in rows[0] if c != "row"}} if rows else {"row": pl.Int64()}
     return pl.DataFrame(rows, schema=kinds)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Final
 
 import polars as pl
 
@@ -14,14 +15,21 @@ from finops.pipeline.budgets import budget_status, settled_until
 from finops.scope import parse_period
 from finops.store import Lake
 
+GRAVEST: Final = 3
+"""So many alerts stand in a run's summary."""
+
 
 @dataclass(frozen=True)
 class AlertRun:
-    """What a run raised: alerts that are new or opened again, all open ones, and the open breaches among them."""
+    """What a run raised: alerts that are new or opened again, all open ones, and the open breaches among them.
+
+    gravest: the messages of the first open alerts.
+    """
 
     new: int
     open: int
     breached: int
+    gravest: tuple[str, ...]
 
 
 def raise_alerts(config: Config, lake: Lake, *, say: Callable[[str], None], today: date | None = None) -> AlertRun:
@@ -49,9 +57,24 @@ def raise_alerts(config: Config, lake: Lake, *, say: Callable[[str], None], toda
         after = rules.merge(held, raised, judged=judged | months, now=tx.started_at, run_id=tx.run_id)
         if not after.equals(rules.sort_records(held)):
             tx.replace("alerts", after)
-    run = AlertRun(_opened(held, after), len(_open(after)), len(_open(after).filter(pl.col("severity") == "breach")))
-    say(f"{run.open} open alerts, {run.new} of them new, {run.breached} budgets breached")
+    opened = _open(after)
+    run = AlertRun(
+        new=len(opened.join(_open(held), on="alert_id", how="anti")),
+        open=len(opened),
+        breached=len(opened.filter(pl.col("severity") == "breach")),
+        gravest=tuple(opened["message"].head(GRAVEST)),
+    )
+    say(_counts(run))
     return run
+
+
+def summary(run: AlertRun) -> list[str]:
+    """What a run says of itself, in sentences for people: the counts, then the gravest alerts."""
+    return [_counts(run), *run.gravest]
+
+
+def _counts(run: AlertRun) -> str:
+    return f"{run.open} open alerts, {run.new} of them new; {run.breached} breach a budget."
 
 
 def _judged_columns(billed: pl.LazyFrame) -> pl.DataFrame:
@@ -70,10 +93,6 @@ def _judged_columns(billed: pl.LazyFrame) -> pl.DataFrame:
 
 def _open(alerts: pl.DataFrame) -> pl.DataFrame:
     return alerts.filter(pl.col("state") == "open")
-
-
-def _opened(held: pl.DataFrame, after: pl.DataFrame) -> int:
-    return len(_open(after).join(_open(held), on="alert_id", how="anti"))
 
 
 def list_alerts(lake: Lake, *, every: bool = False) -> pl.DataFrame:

@@ -166,6 +166,7 @@ def test_alerts_are_raised_kept_and_set_the_exit_code(
         "2026-Q4",
     ]
     snapshots = len(lake.snapshots())
+    assert alerting.summary(first)[1:] == listed["message"].head(3).to_list()
     second = alerting.raise_alerts(budgeted, lake, say=lambda _: None, today=TODAY)
     assert (second.new, second.open, second.breached) == (0, first.open, first.breached)
     assert len(lake.snapshots()) == snapshots
