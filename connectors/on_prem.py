@@ -52,6 +52,7 @@ TEXTS: Final = (
 )  # fmt: skip
 
 PROVIDERS: Final = {"on_prem": "On-premises", "colo": "Colocation", "edge": "Edge"}
+_AI_PURPOSES: Final = ("training", "fine_tuning", "inference", "development")
 ACCOUNT: Final = "asset-ledger"
 """Billing account of all charges."""
 
@@ -288,7 +289,10 @@ def _charges(assets: list[Asset], part: RawPart) -> pl.DataFrame:
     start, month = _at_midnight(pl.col("day")), _at_midnight(pl.col("day").dt.month_start())
     return _parsed(
         wide.with_columns(
-            pl.coalesce(s.DRIVER, pl.when(s.IS_AI).then(pl.lit("accelerator")).otherwise(pl.lit("compute"))),
+            pl.coalesce(
+                s.DRIVER,
+                pl.when(pl.col(s.ACCELERATOR_COUNT) > 0).then(pl.lit("accelerator")).otherwise(pl.lit("compute")),
+            ),
             pl.when(owned).then(pl.col(s.ACCELERATOR_COUNT) * pl.col("quantity")).alias(s.ACCELERATOR_HOURS),
             pl.when(usage).then("quantity").alias(s.CONSUMED_QUANTITY),
             pl.when(usage).then("unit").alias(s.CONSUMED_UNIT),
@@ -338,7 +342,7 @@ def _asset_columns(assets: list[Asset]) -> pl.DataFrame:
             s.REGION_NAME: text["region"], s.RESOURCE_ID: asset.asset_id,
             s.RESOURCE_NAME: text["name"] or asset.asset_id, s.RESOURCE_TYPE: "Server",
             s.PRICING_CATEGORY: "Standard", s.TAGS: _tags(text), s.INSTANCE_TYPE: text["server_model"],
-            s.IS_AI: True if count else None, s.HOSTING: text["hosting"], s.PURPOSE: text["purpose"],
+            s.IS_AI: True if count or text["purpose"] in _AI_PURPOSES else None, s.HOSTING: text["hosting"], s.PURPOSE: text["purpose"],
             s.ACCELERATOR_MODEL: text["accelerator_model"], s.ACCELERATOR_COUNT: count if count else None,
             s.TEAM: text["team"], s.USE_CASE: text["use_case"], s.COST_CENTER: text["cost_center"],
             s.ENVIRONMENT: text["environment"], s.OWNER_STATUS: "known" if text["team"] else None,

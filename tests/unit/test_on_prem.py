@@ -110,6 +110,14 @@ def test_accelerators_keep_their_hours_after_the_life(tmp_path: Path) -> None:
     assert late[s.ACCELERATOR_HOURS].sum() == late.height * 192
 
 
+def test_server_without_accelerators_is_compute_and_ai_only_by_its_purpose(tmp_path: Path) -> None:
+    """A server without accelerators pays for compute; it is AI spend when the ledger says so, else left to the rules."""
+    plain = {**SERVER, "accelerator_model": "", "accelerator_count": "0"}
+    found = parsed(tmp_path, {**plain, "asset_id": "a"}, {**plain, "asset_id": "b", "purpose": ""})
+    owned = found.filter(pl.col(s.CHARGE_CATEGORY) == "Purchase").sort(s.RESOURCE_ID)
+    assert owned.select(s.IS_AI, s.DRIVER).rows() == [(True, "compute"), (None, "compute")]
+
+
 def test_asset_that_is_not_yet_in_service_has_no_charge(tmp_path: Path) -> None:
     """A ledger charges nothing before the in-service date."""
     assert parsed(tmp_path, SERVER, until=date(2025, 1, 15)).is_empty()
