@@ -91,6 +91,8 @@ class Reservation(_Machine):
     price: Price
     """Per instance-hour of the term."""
     upfront: Amount = Decimal(0)
+    staff_cost_per_month: Amount = Decimal(0)
+    """People who run what is served on one instance."""
     term_months: Annotated[int, Field(ge=1, le=120)] = 1
     lead_time_months: Annotated[int, Field(ge=0, le=24)] = 0
     standing: Annotated[int, Field(ge=0)] = 0

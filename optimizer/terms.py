@@ -170,7 +170,8 @@ def running_cost(option: Block, bought: int, month: int) -> Decimal:
     bought is negative for blocks from before the horizon; they pay the first year's price.
     """
     if isinstance(option, Reservation):
-        return option.price.amount * _yearly(option.price_change_ratio_per_year, max(bought, 0)) * HOURS_PER_MONTH
+        fee = option.price.amount * _yearly(option.price_change_ratio_per_year, max(bought, 0)) * HOURS_PER_MONTH
+        return fee + option.staff_cost_per_month
     return capital.running_cost(
         price=option.price.amount * _yearly(option.price_change_ratio_per_year, max(bought, 0)),
         power_kw=option.power_kw,
@@ -191,12 +192,13 @@ def closing_month(scenario: Scenario, option: Block, bought: int) -> int:
 def closing_value(scenario: Scenario, option: Block, bought: int) -> Decimal:
     """What one block is worth at the end of the horizon, or at the end of its life where that comes first.
 
-    A server: its book value (straight line to the residual). A reservation: minus the fees still owed.
+    A server: its book value (straight line to the residual). A reservation: minus the fees still owed, without staff.
     """
     age = scenario.horizon_months - arrival(option, bought)
     if isinstance(option, Reservation):
         owed = max(option.term_months - age, 0)
-        return -running_cost(option, bought, scenario.horizon_months) * owed
+        fee = running_cost(option, bought, scenario.horizon_months) - option.staff_cost_per_month
+        return -fee * owed
     return capital.book_value(
         price=purchase_price(option, bought),
         residual_ratio=option.residual_ratio,

@@ -1,0 +1,273 @@
+"""`finops optimize`, `compare`, `scenario`, `fleet`: where workloads should run, bought how, what each rule costs."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+
+from finops.cli.session import Format, Session, print_table, session
+from finops.errors import CallError
+from finops.pipeline import placement
+from optimizer.document import load_scenario
+from optimizer.fleet import cheapest_fleet, load_case
+
+Files = Annotated[list[Path], typer.Argument(help="Scenario files, or names of saved scenarios.", metavar="SCENARIO…")]
+TimeLimit = Annotated[float | None, typer.Option("--time-limit", help="Seconds for each plan.", min=1)]
+Gap = Annotated[float | None, typer.Option("--gap", help="How far from the best plan may be: 0.005 is 0.5 %.", min=0)]
+EXCLUSIONS_SHOWN = 12
+
+scenarios = typer.Typer(help="Scenarios: written from the lake, listed, shown.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("optimize")(optimize)
+    app.command("compare")(compare)
+    app.command("fleet")(fleet)
+    scenarios.command("new")(new)
+    scenarios.command("list")(list_scenarios)
+    scenarios.command("show")(show)
+    app.add_typer(scenarios, name="scenario")
+
+
+def optimize(context: typer.Context, files: Files, time_limit: TimeLimit = None, gap: Gap = None) -> None:
+    """A plan for each scenario, beside the forced policies, with the reasons and the price of each rule."""
+    current = session(context)
+    plans = _planned(current, files, time_limit, gap)
+    if current.format is Format.json:
+        current.show_document({"plans": plans})
+    elif current.format is Format.csv:
+        current.show(pl.concat([_schedule(plan) for plan in plans]))
+    else:
+        for plan in plans:
+            _print_plan(plan)
+
+
+def compare(context: typer.Context, files: Files, time_limit: TimeLimit = None, gap: Gap = None) -> None:
+    """Scenarios side by side: every policy of each, with cost, cash and when the plan becomes the cheaper one."""
+    current = session(context)
+    plans = _planned(current, files, time_limit, gap)
+    rows = [
+        {
+            "scenario": plan["scenario"],
+            "policy": policy["policy"],
+            "status": policy["status"],
+            "currency": plan["currency"],
+            "cost": _amount(policy["cost"]),
+            "cash": _amount(policy["cash"]),
+            "purchases": _amount(policy["capex"]),
+            "plan_cheaper_from": _crossing(plan, policy["policy"]),
+            "reason": policy["reason"],
+        }
+        for plan in plans
+        for policy in plan["policies"]
+    ]
+    columns: dict[str, pl.DataType] = {
+        "cost": _MONEY,
+        "cash": _MONEY,
+        "purchases": _MONEY,
+        "plan_cheaper_from": pl.String(),
+        "reason": pl.String(),
+    }
+    frame = pl.DataFrame(rows, schema_overrides=columns)
+    current.show(frame, title="Scenarios side by side; cost is present value", document={"plans": plans})
+
+
+def fleet(
+    context: typer.Context,
+    case: Annotated[Path, typer.Argument(help="JSON: gpu_info, workload_distribution, total_request_rate.")],
+    time_limit: TimeLimit = None,
+) -> None:
+    """The cheapest mix of accelerators for a mix of request sizes, in whole accelerators and whole slices."""
+    current = session(context)
+    found = cheapest_fleet(load_case(case), time_limit_s=time_limit or current.config.optimize.time_limit_s)
+    if current.format is Format.json:
+        current.show_document(
+            {
+                "status": found.status,
+                "cost_usd_per_hour": found.cost_usd_per_hour,
+                "fleet": found.fleet,
+                "gap": found.gap_ratio,
+            }
+        )
+        return
+    rows = [{"accelerator": name, "count": count} for name, count in found.fleet.items()]
+    frame = pl.DataFrame(rows, schema={"accelerator": pl.String(), "count": pl.Int64()})
+    current.show(frame, title=f"{found.cost_usd_per_hour:,} USD per hour ({found.status})")
+
+
+def new(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A name; `bank` and `growth` copy the shipped examples.")] = "hosting",
+    overwrite: Annotated[bool, typer.Option("--replace", help="Write over a scenario of that name.")] = False,
+) -> None:
+    """Write a commented scenario from the newest whole months of the lake; it solves as it is written."""
+    current = session(context)
+    made = placement.new_scenario(current.config, current.lake, name, overwrite=overwrite)
+    document: dict[str, Any] = {"scenario": made.name, "path": made.path}
+    if made.spend is not None:
+        for note in made.spend.notes:
+            current.say(note)
+        document |= {
+            "months": list(made.spend.months),
+            "currency": made.spend.currency,
+            "cost_measure": made.spend.cost,
+            "spend_total": made.spend.total,
+            "placed": sum((w.cost for w in made.workloads), Decimal(0)),
+            "not_demand": made.spend.unplaced,
+            "notes": list(made.spend.notes),
+        }
+    rows = [
+        {"workload": w.name, "kind": w.kind, "unit": w.unit, "units": w.units, "cost": w.cost, "provider": w.provider}
+        for w in made.workloads
+    ]
+    schema: dict[str, pl.DataType] = {
+        "workload": pl.String(), "kind": pl.String(), "unit": pl.String(), "units": pl.Decimal(38, 18),
+        "cost": pl.Decimal(38, 18), "provider": pl.String(),
+    }  # fmt: skip
+    title = f"Written to {made.path}"
+    if made.spend is not None:
+        title += f": {made.spend.total:,.2f} {made.spend.currency} of {', '.join(made.spend.months)}"
+    current.show(pl.DataFrame(rows, schema=schema), key="workloads", title=title, document=document)
+
+
+def list_scenarios(context: typer.Context) -> None:
+    """The scenarios of this home, and the newest plan of each."""
+    current = session(context)
+    plans = {row["scenario"]: row for row in placement.stored_plans(current.lake)}
+    rows = []
+    for name, path in placement.scenario_files(current.config).items():
+        plan = plans.get(name)
+        rows.append(
+            {
+                "scenario": name,
+                "path": str(path),
+                "status": plan["status"] if plan else None,
+                "cost": plan["cost"] if plan else None,
+                "currency": plan["currency"] if plan else None,
+                "planned_at": plan["made_at"] if plan else None,
+            }
+        )
+    schema: dict[str, pl.DataType] = {
+        "scenario": pl.String(), "path": pl.String(), "status": pl.String(), "cost": pl.Decimal(38, 18),
+        "currency": pl.String(), "planned_at": pl.Datetime("us", "UTC"),
+    }  # fmt: skip
+    current.show(pl.DataFrame(rows, schema=schema), key="scenarios", title="Scenarios")
+
+
+def show(context: typer.Context, name: Annotated[str, typer.Argument(help="A saved scenario.")]) -> None:
+    """One scenario: its file as it is written, or with --format json as it is understood, offers filled in."""
+    current = session(context)
+    path = _path(current, Path(name))
+    if current.format is Format.table:
+        typer.echo(path.read_text(encoding="utf-8"))
+        return
+    scenario = load_scenario(path)
+    if current.format is Format.json:
+        current.show_document({"path": path, "scenario": scenario.model_dump(mode="json")})
+        return
+    rows = [
+        {"option": o.name, "kind": o.kind, "provider": o.provider, "price": o.price.amount, "source": o.price.source}
+        for o in scenario.options
+    ]
+    current.show(pl.DataFrame(rows, schema_overrides={"price": pl.Decimal(38, 18)}))
+
+
+# ------------------------------------------------------------------------------------------------------------- inside
+_MONEY = pl.Decimal(38, 2)
+
+
+def _planned(current: Session, files: list[Path], time_limit: float | None, gap: float | None) -> list[dict[str, Any]]:
+    config = current.config
+    settings = placement.settings_of(config, time_limit_s=time_limit, gap_ratio=gap)
+    paths = [_path(current, file) for file in files]
+    return placement.optimize(config, current.lake, paths, settings=settings, keep=True, say=current.say)
+
+
+def _path(current: Session, file: Path) -> Path:
+    """A scenario file by its path, or by the name it has in the home."""
+    if file.exists():
+        return file
+    saved = placement.scenario_files(current.config)
+    if str(file) in saved:
+        return saved[str(file)]
+    raise CallError(
+        f"no scenario {file}",
+        expected=f"a scenario file, or one of: {', '.join(saved) or '(none saved)'}",
+        next_step="correct the path, or write one with `finops scenario new`",
+    )
+
+
+def _amount(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
+def _crossing(plan: dict[str, Any], policy: str) -> str | None:
+    """The month from which the hybrid plan has cost less in all than a policy that was cheaper at first."""
+    months = [c["month"] for c in plan["crossings"] if (c["cheaper"], c["dearer"]) == ("hybrid", policy)]
+    return months[0] if months else None
+
+
+def _schedule(plan: dict[str, Any]) -> pl.DataFrame:
+    schema: dict[str, pl.DataType] = {
+        "month": pl.String(), "workload": pl.String(), "option": pl.String(), "hosting": pl.String(), "provider": pl.String(),
+        "units": pl.String(), "work_ratio": pl.Float64(), "cash": pl.String(),
+    }  # fmt: skip
+    return pl.DataFrame(plan["schedule"], schema=schema).select(
+        pl.lit(plan["scenario"]).alias("scenario"), *schema, pl.lit(plan["currency"]).alias("currency")
+    )
+
+
+def _print_plan(plan: dict[str, Any]) -> None:
+    gap = f"within {plan['gap_ratio'] * 100:.2f} % of the best there can be"
+    state = f"optimal, {gap}" if plan["status"] == "optimal" else f"NOT proven optimal, {gap}"
+    cost, months = f"{_amount(plan['cost']):,} {plan['currency']}", len(plan["months"])
+    typer.echo(f"\n{plan['scenario']}: {cost} at present value over {months} months ({state})")
+    policies = [
+        {
+            "policy": p["title"],
+            "cost": _amount(p["cost"]),
+            "cash": _amount(p["cash"]),
+            "purchases": _amount(p["capex"]),
+            "plan cheaper from": _crossing(plan, p["policy"]),
+            "": p["reason"] or p["status"],
+        }
+        for p in plan["policies"]
+    ]
+    amounts: dict[str, pl.DataType] = dict.fromkeys(("cost", "cash", "purchases"), _MONEY)
+    print_table(
+        pl.DataFrame(policies, schema_overrides={**amounts, "plan cheaper from": pl.String()}),
+        title=f"The same demand under each policy ({plan['currency']})",
+    )
+    chosen = [
+        {
+            "workload": w["workload"],
+            "runs on": c["option"],
+            "share": f"{Decimal(c['work_ratio']) * 100:.0f} %",
+            "from": c["first_month"],
+            "to": c["last_month"],
+            "cash": _amount(c["cash"]),
+            "next best, and its extra cost": _runner_up(plan, w) if first else None,
+        }
+        for w in plan["workloads"]
+        for first, c in ((i == 0, c) for i, c in enumerate(w["chosen"]))
+    ]
+    extra: dict[str, pl.DataType] = {"cash": _MONEY, "next best, and its extra cost": pl.String()}
+    print_table(pl.DataFrame(chosen, schema_overrides=extra), title="What runs where")
+    if plan["purchases"]:
+        print_table(pl.DataFrame(plan["purchases"]), title="What is bought when")
+    for line in [*(w["text"] for w in plan["warnings"]), *(r["text"] for r in plan["rule_prices"])]:
+        typer.echo(f"- {line}")
+    for e in plan["exclusions"][:EXCLUSIONS_SHOWN]:
+        typer.echo(f"  {e['workload']} not on {e['option']}: {e['reason']}")
+    if (left := len(plan["exclusions"]) - EXCLUSIONS_SHOWN) > 0:
+        typer.echo(f"  and {left} more pairs; all of them with --format json")
+
+
+def _runner_up(plan: dict[str, Any], workload: dict[str, Any]) -> str | None:
+    if workload["runner_up"] is None:
+        return str(workload["note"]) if workload["note"] else None
+    extra = Decimal(workload["runner_up_extra"])
+    return f"{workload['runner_up']}: {extra:,.0f} {plan['currency']}"

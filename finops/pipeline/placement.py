@@ -1,0 +1,375 @@
+"""Placement: scenarios from the company's own lake, plans for them, and the plans kept in the lake."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+import finops
+from finops import schema as s
+from finops.config import Config
+from finops.errors import CallError, ConfigError
+from finops.execution import executor
+from finops.store import Lake
+from optimizer.document import load_scenario
+from optimizer.draft import Measured, Spend, draft
+from optimizer.placement import Placement, place
+from optimizer.record import record_of
+from optimizer.scenario import Scenario
+from optimizer.solve import Settings
+
+MONTHS = 3
+"""Whole months that a scenario's demand is the mean of."""
+MOST_WORKLOADS = 12
+"""Use cases with a workload of their own, by cost; the smaller ones share one."""
+NOT_DEMAND = ("Tax", "Credit", "Adjustment")
+SHIPPED = ("bank", "growth")
+"""Scenarios that come with the program, to start from."""
+Say = Callable[[str], None]
+
+
+# ------------------------------------------------------------------------------------------------------------- solving
+@dataclass(frozen=True)
+class PlacementRun:
+    """What a run planned: records of every configured scenario, and which of them had to be solved."""
+
+    records: tuple[dict[str, Any], ...]
+    solved: tuple[str, ...]
+    unchanged: tuple[str, ...]
+
+
+def refresh(config: Config, lake: Lake, *, say: Say) -> PlacementRun:
+    """Plan the configured scenarios and keep the plans in the lake; what has not changed is not solved again.
+
+    Raises ConfigError for a scenario file that is wrong or has a workload that no option fits.
+    """
+    scenarios = [load_scenario(config.path(path)) for path in config.optimize.scenarios]
+    settings = settings_of(config)
+    kept = {row["scenario"]: row for row in stored_plans(lake)}
+    records, new = [], []
+    for scenario in scenarios:
+        old = kept.get(scenario.name)
+        if old is not None and old["scenario_digest"] == _digest(scenario, settings):
+            records.append(json.loads(old["body"]))
+        else:
+            placement = _placed(config, scenario, settings, say)
+            new.append(placement)
+            records.append(record_of(placement))
+    if new:
+        store_plans(lake, new)
+    solved = tuple(p.scenario.name for p in new)
+    return PlacementRun(tuple(records), solved, tuple(n.name for n in scenarios if n.name not in solved))
+
+
+def summary(run: PlacementRun) -> list[str]:
+    """What the plans say, a line or two each, for people who decide."""
+    lines = []
+    for plan in run.records:
+        name, currency = plan["scenario"], plan["currency"]
+        if plan["cost"] is None:
+            lines.append(f"{name}: no plan keeps every rule: {'; '.join(plan['conflict'])}")
+            continue
+        cost = Decimal(plan["cost"])
+        text = f"{name}: {cost:,.0f} {currency} over {len(plan['months'])} months at present value"
+        today = next(p for p in plan["policies"] if p["policy"] == "as_is")
+        if today["cost"] is not None and Decimal(today["cost"]) > 0:
+            saved = Decimal(today["cost"]) - cost
+            ratio = saved / Decimal(today["cost"]) * 100
+            text += f", {saved:,.0f} ({ratio:.0f} %) less than going on as today"
+        if plan["status"] == "feasible":
+            text += f"; up to {plan['gap_ratio'] * 100:.1f} % from the best plan there may be"
+        lines += [text, *(f"{name}: {w['text']}" for w in plan["warnings"] if w["policy"] != "as_is")]
+    return lines
+
+
+def optimize(
+    config: Config, lake: Lake, paths: Sequence[Path], *, settings: Settings, keep: bool, say: Say
+) -> list[dict[str, Any]]:
+    """Records of the plans for scenario files, in their order; kept in the lake when asked.
+
+    Raises ConfigError for a scenario whose rules cannot be kept together: what conflicts, and what helps.
+    """
+    placements = [_placed(config, load_scenario(path), settings, say) for path in paths]
+    for placement in placements:
+        if placement.status in ("infeasible", "unsolved"):
+            raise _no_plan(placement)
+    if keep:
+        store_plans(lake, placements)
+    return [record_of(p) for p in placements]
+
+
+def settings_of(config: Config, *, time_limit_s: float | None = None, gap_ratio: float | None = None) -> Settings:
+    """The solver's settings of the config, or those that a command states."""
+    return Settings(
+        time_limit_s=config.optimize.time_limit_s if time_limit_s is None else time_limit_s,
+        gap_ratio=config.optimize.gap_ratio if gap_ratio is None else gap_ratio,
+    )
+
+
+def _placed(config: Config, scenario: Scenario, settings: Settings, say: Say) -> Placement:
+    with executor(workers=config.execution.workers, scheduler=config.execution.scheduler) as pool:
+        return place(scenario, settings=settings, pool=pool, say=say)
+
+
+def _no_plan(placement: Placement) -> ConfigError:
+    name, currency = placement.scenario.name, placement.scenario.currency
+    if placement.status == "unsolved":
+        return ConfigError(
+            f"{name}: {'; '.join(placement.conflict)}",
+            expected="a plan within the time limit",
+            next_step="give it longer with --time-limit, or a shorter horizon",
+        )
+    helps = ", ".join(f"without {r.rule} the plan costs {r.cost:,.0f} {currency}" for r in placement.relaxations)
+    return ConfigError(
+        f"{name}: these cannot all hold: {'; '.join(placement.conflict)}",
+        expected="rules that can be kept together",
+        next_step=f"relax one of them: {helps}" if helps else "relax more than one of them, or add options",
+    )
+
+
+# --------------------------------------------------------------------------------------------------- plans in the lake
+def stored_plans(lake: Lake) -> list[dict[str, Any]]:
+    """The newest plan of each scenario, as rows of the table plans."""
+    newest = lake.scan("plans").sort("made_at").group_by("scenario", maintain_order=True).last().collect()
+    return newest.sort("scenario").to_dicts()
+
+
+def store_plans(lake: Lake, placements: Sequence[Placement]) -> None:
+    """Keep plans in the lake, all of them in one transaction."""
+    made_at = datetime.now(UTC)
+    rows = [
+        {
+            "plan_id": f"{p.scenario.name}-{made_at:%Y%m%dT%H%M%S%f}",
+            "scenario": p.scenario.name,
+            "scenario_digest": _digest(p.scenario, p.settings),
+            "made_at": made_at,
+            "status": p.status,
+            "currency": p.scenario.currency,
+            "cost": None if p.plan is None else p.plan.cost,
+            "body": json.dumps(record_of(p), ensure_ascii=False),
+        }
+        for p in placements
+    ]
+    with lake.transaction("optimize") as transaction:
+        transaction.append("plans", pl.DataFrame(rows, schema=s.TABLES["plans"].columns))
+
+
+def _digest(scenario: Scenario, settings: Settings) -> str:
+    return hashlib.sha256(f"{finops.__version__} {scenario.digest} {settings}".encode()).hexdigest()
+
+
+# ------------------------------------------------------------------------------------------------------ scenario files
+@dataclass(frozen=True)
+class NewScenario:
+    """A scenario file that was written, and the spend it was made from."""
+
+    path: Path
+    name: str
+    spend: Spend | None
+    workloads: tuple[Measured, ...]
+
+
+def scenario_files(config: Config) -> dict[str, Path]:
+    """Scenario files by name: those in the home's folder scenarios, and those that the config names."""
+    found = {p.stem: p for p in sorted(config.scenarios.glob("*.toml"))}
+    return found | {p.stem: config.path(p) for p in config.optimize.scenarios}
+
+
+def new_scenario(config: Config, lake: Lake, name: str, *, overwrite: bool = False) -> NewScenario:
+    """Write a scenario into the home: a shipped one by its name, or one made from the lake's newest whole months.
+
+    Raises CallError when the file exists and is not to be replaced, or the lake holds no spend.
+    """
+    path = config.scenarios / f"{name}.toml"
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name) is None:
+        raise CallError(
+            f"the name {name!r}", expected="letters, digits, '.', '_' and '-'", next_step="choose another name"
+        )
+    if path.exists() and not overwrite:
+        raise CallError(
+            f"{path} exists", expected="a name that is not taken", next_step="choose another name, or pass --replace"
+        )
+    return _write(config, lake, path)
+
+
+def write_missing_scenarios(config: Config, lake: Lake, *, say: Say) -> list[NewScenario]:
+    """Write the scenarios that the config names and nobody has written yet, from the lake."""
+    written = []
+    for path in config.optimize.scenarios:
+        file = config.path(path)
+        if not file.exists():
+            written.append(_write(config, lake, file))
+            say(f"scenario {file.stem}: written from the lake to {file}")
+    return written
+
+
+def _write(config: Config, lake: Lake, path: Path) -> NewScenario:
+    spend, measured = (None, ()) if path.stem in SHIPPED else measure(config, lake)
+    text = _shipped(path.stem) if spend is None else _drafted(config, lake, path.stem, spend, measured)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return NewScenario(path, path.stem, spend, measured)
+
+
+def _shipped(name: str) -> str:
+    installed = files("finops") / "data" / "scenarios" / f"{name}.toml"
+    checkout = Path(finops.__file__).parents[1] / "examples" / f"{name}.toml"
+    return (installed if installed.is_file() else checkout).read_text(encoding="utf-8")
+
+
+def _drafted(config: Config, lake: Lake, name: str, spend: Spend, measured: Sequence[Measured]) -> str:
+    rates = lake.scan("fx_rates").filter(pl.col("base") == "USD", pl.col("quote") == spend.currency)
+    newest = rates.sort("day").tail(1).collect().to_dicts()
+    rate = (newest[0]["rate"], newest[0]["source"], newest[0]["day"]) if newest else None
+    start = (spend.last_day.replace(day=1) + timedelta(days=32)).strftime("%Y-%m")
+    return draft(name, company=config.company.name, start=start, spend=spend, measured=measured, book_rate=rate)
+
+
+# ----------------------------------------------------------------------------------------------- demand from the lake
+def measure(config: Config, lake: Lake) -> tuple[Spend, tuple[Measured, ...]]:
+    """The AI spend of the newest whole months by use case and driver; all spend where a bill has no AI in it.
+
+    spend.total = sum of measured costs + spend.unplaced, exactly. Raises CallError when the lake holds no spend.
+    """
+    cost = s.COSTS[config.forecast.cost]
+    billed = lake.scan("spend_daily").filter(pl.col(s.LEDGER_ROLE) == s.BILLED)
+    day = pl.col(s.CHARGE_DATE)
+    days = billed.select(day.min().alias("first"), day.max().alias("last")).collect()
+    if days["last"][0] is None:
+        raise CallError(
+            "the lake holds no spend",
+            expected="at least one ingested bill",
+            next_step="ingest one: `finops ingest --connector focus --file BILL`, or try `finops demo`",
+        )
+    months, notes = _whole_months(days["first"][0], days["last"][0])
+    rows = billed.filter(pl.col(s.CHARGE_DATE).dt.strftime("%Y-%m").is_in(months)).collect()
+    currency, others = _main_currency(rows, cost, config.company.currency)
+    notes += [f"Spend in {', '.join(others)} is not in it."] if others else []
+    rows = rows.filter(pl.col(s.BILLING_CURRENCY) == currency)
+    ai = rows.filter(pl.col(s.IS_AI).fill_null(False))
+    if _demand(ai)[cost].sum():
+        rows = ai
+    else:
+        notes.append("There is no AI spend in these months: all spend is placed, as it is billed.")
+    measured = _measured(rows, cost)
+    total = _sum(rows[cost])
+    spend = Spend(
+        months=tuple(months),
+        last_day=days["last"][0],
+        currency=currency,
+        cost=config.forecast.cost,
+        total=total,
+        unplaced=total - sum((m.cost for m in measured), Decimal(0)),
+        notes=tuple(notes),
+    )
+    return spend, measured
+
+
+def _whole_months(first: date, last: date) -> tuple[list[str], list[str]]:
+    """The newest whole months, up to MONTHS; the newest one as it is where none is whole."""
+    ends_month = (last + timedelta(days=1)).day == 1
+    starts = first if first.day == 1 else (first.replace(day=1) + timedelta(days=32)).replace(day=1)
+    end = last if ends_month else last.replace(day=1) - timedelta(days=1)
+    if starts > end:
+        month = f"{last:%Y-%m}"
+        return [month], [f"No month is whole: the days of {month} that are there stand for a month."]
+    months = pl.date_range(starts, end, "1mo", eager=True).dt.strftime("%Y-%m").to_list()
+    return months[-MONTHS:], []
+
+
+def _main_currency(rows: pl.DataFrame, cost: str, preferred: str) -> tuple[str, list[str]]:
+    by_currency = rows.group_by(s.BILLING_CURRENCY).agg(pl.col(cost).sum()).sort(cost, descending=True)
+    found = by_currency[s.BILLING_CURRENCY].to_list()
+    main = preferred if preferred in found else found[0]
+    return main, [c for c in found if c != main]
+
+
+def _demand(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.filter(~pl.col(s.CHARGE_CATEGORY).is_in(NOT_DEMAND))
+
+
+def _sum(amounts: pl.Series) -> Decimal:
+    return Decimal(amounts.sum() or 0)
+
+
+def _measured(rows: pl.DataFrame, cost: str) -> tuple[Measured, ...]:
+    """One workload for each use case (or team) and driver, the largest first; small ones together, in money."""
+    keys = ("__use", "__driver", "__accelerator")
+    metered = pl.col(s.ACCELERATOR_HOURS).fill_null(0) > 0
+    demand = _demand(rows).with_columns(
+        pl.coalesce(s.USE_CASE, s.TEAM, pl.lit("unassigned")).alias("__use"),
+        pl.col(s.DRIVER).fill_null("other").alias("__driver"),
+        pl.when(metered).then(s.ACCELERATOR_MODEL).alias("__accelerator"),
+    )
+    groups = [group for _, group in demand.group_by(keys, maintain_order=True)]
+    ranked = sorted(groups, key=lambda g: (-_sum(g[cost]), str(g.select(keys).row(0))))
+    positive = [g for g in ranked if _sum(g[cost]) > 0]
+    own, small = positive[:MOST_WORKLOADS], positive[MOST_WORKLOADS:]
+    found = [_of_group(g, cost) for g in own]
+    if small:
+        found.append(_in_money(pl.concat(small), cost, name="everything-else", about="smaller use cases together"))
+    return tuple(_named(found))
+
+
+def _of_group(rows: pl.DataFrame, cost: str) -> Measured:
+    use, driver, accelerator = rows.select("__use", "__driver", "__accelerator").row(0)
+    about = f"{use}, {driver}" + (f" on {accelerator}" if accelerator else "")
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join([use, accelerator or driver])).strip("-.") or "workload"
+    base = _in_money(rows, cost, name=name, about=about)
+    hours, tokens = _sum(rows[s.ACCELERATOR_HOURS]), _sum(rows[s.TOKENS])
+    if accelerator and hours > 0:
+        return replace(base, unit="accelerator_hours", units=hours, accelerator=accelerator)
+    if driver == "model_api" and tokens > 0:
+        return replace(base, unit="million_tokens", units=tokens / 1_000_000)
+    return base
+
+
+def _in_money(rows: pl.DataFrame, cost: str, *, name: str, about: str) -> Measured:
+    amount = _sum(rows[cost])
+
+    def main(column: str) -> str | None:
+        costs = rows.filter(pl.col(column).is_not_null()).group_by(column, maintain_order=True).agg(pl.col(cost).sum())
+        return None if costs.is_empty() else str(costs.sort(cost, column, descending=[True, False])[column][0])
+
+    purpose = main(s.PURPOSE)
+    kind = purpose if purpose in ("training", "fine_tuning", "inference") else "other"
+    provider, region = main(s.SERVICE_PROVIDER_NAME) or "unknown", main(s.REGION_ID)
+    return Measured(
+        name=name,
+        about=about,
+        kind=kind,
+        unit="money",
+        units=amount,
+        cost=amount,
+        provider=provider,
+        region=region,
+        country=_country(region),
+        hosting=main(s.HOSTING) or "cloud",
+        accelerator=None,
+    )
+
+
+def _country(region: str | None) -> str | None:
+    """The country of a region; region names of the three large clouds do not clash."""
+    text = (files("finops") / "data" / "regions.csv").read_text(encoding="utf-8")
+    rows = pl.read_csv(text.encode(), infer_schema=False).filter(pl.col("region") == region)
+    return rows["country"][0] if len(rows) else None
+
+
+def _named(found: Sequence[Measured]) -> list[Measured]:
+    """The workloads with names that differ."""
+    seen: dict[str, int] = {}
+    named = []
+    for m in found:
+        seen[m.name] = seen.get(m.name, 0) + 1
+        count = seen[m.name]
+        named.append(m if count == 1 else replace(m, name=f"{m.name}-{count}"))
+    return named
