@@ -1,0 +1,141 @@
+"""Baselines, calibration, backtest figures and selection on values that can be computed by hand."""
+
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+
+from forecasting.backtest import STEP_DAYS, backtest, backtest_task, judge, origin_lengths
+from forecasting.baselines import baseline_paths, drift, filled, run_rate, seasonal_naive
+from forecasting.fits import Fitted, Task, fit_all, usable_cutoffs
+from forecasting.intervals import SIMPLE_REACH, no_reach, quantiles, reach_of
+from forecasting.method import DEFAULT, Path, forecast_path
+from forecasting.selection import LEAST_FOLDS, choose_model
+from forecasting.series import DailySeries, Floats
+
+
+def series(values: Floats) -> DailySeries:
+    return DailySeries("a", date(2026, 1, 1), values)
+
+
+def path(level: float, *, model: str = DEFAULT, horizon: int = 30, spread: float = 0.1) -> Path:
+    """A flat path at `level` in units of 100."""
+    z = np.full(horizon, np.arcsinh(level / 100))
+    return Path(model, 100.0, z, np.full(horizon, level), np.full(horizon, spread), -9.0, 9.0)
+
+
+def test_baselines_say_what_a_spreadsheet_would() -> None:
+    """The last week again; the mean of the last 30 known days; the line through the first and the last value."""
+    line = np.arange(1.0, 41.0)
+    np.testing.assert_array_equal(seasonal_naive(line, 9), [34, 35, 36, 37, 38, 39, 40, 34, 35])
+    np.testing.assert_array_equal(run_rate(line, 2), [25.5, 25.5])
+    np.testing.assert_array_equal(drift(line, 3), [41, 42, 43])
+    line[-30:] = np.nan
+    np.testing.assert_array_equal(run_rate(line, 1), [5.5])
+
+
+def test_missing_days_are_filled_with_the_same_weekday() -> None:
+    """A gap repeats the week before it, and the median where there is none before it."""
+    values = np.array([np.nan, 2.0, 3, 4, 5, 6, 7, 8, np.nan, 10, 11])
+    np.testing.assert_array_equal(filled(values), [6.0, 2, 3, 4, 5, 6, 7, 8, 2, 10, 11])
+
+
+def test_a_baseline_that_explodes_is_clipped_to_the_range_of_the_history() -> None:
+    """AutoETS, AutoTheta and drift on an exponential history stay within the default's bounds."""
+    history = series(np.exp(np.arange(60) / 4.0))
+    default = forecast_path(history, horizon=365)
+    for name, found in baseline_paths(history, horizon=365, default=default).items():
+        assert np.isfinite(found.mean).all(), name
+        assert found.mean.max() < 10 * history.values.max(), name
+
+
+def test_cutoffs_need_28_known_days_before_them() -> None:
+    """Missing days do not count as history; a cutoff beyond the end is none."""
+    values = np.ones(60)
+    values[:10] = np.nan
+    assert usable_cutoffs(series(values), [37, 38, 60, 61, -5, 60]) == (38, 60)
+
+
+def test_reach_is_the_quantile_of_past_misses_blended_with_the_simple_one() -> None:
+    """20 past fits that each missed by 5 spreads give (20 x 5 + 10 x simple) / 30 in the buckets that they saw."""
+    values = np.full(100, 100 * np.sinh(np.arcsinh(1) + 0.5))
+    members = [
+        Fitted(DailySeries(str(k), date(2026, 1, 1), values), 14, {86: {DEFAULT: path(100, horizon=14)}})
+        for k in range(20)
+    ]
+    reach = reach_of(members, DEFAULT, gaps=(14,), newest={str(k): 100 for k in range(20)})
+    for band, simple in SIMPLE_REACH.items():
+        blended = (20 * 5 + 10 * simple) / 30
+        np.testing.assert_allclose(reach[band], [blended, blended, simple, simple, simple])
+
+
+def test_a_fallback_path_calibrates_nobody() -> None:
+    """Past fits that fell back to a simple model do not count."""
+    short = path(100, model="median_14 (short history)")
+    fitted = Fitted(series(np.full(100, 500.0)), 30, {86: {DEFAULT: short}})
+    reach = reach_of([fitted], DEFAULT, gaps=(14,), newest={"a": 100})
+    assert {band: list(r) for band, r in reach.items()} == {band: list(r) for band, r in no_reach().items()}
+
+
+def test_quantiles_are_spreads_around_the_centre() -> None:
+    """p10 and p90 lie 1.6 spreads from p50 on the asinh scale, p025 and p975 lie 2.6."""
+    found = {name: np.arcsinh(v[0] / 100) for name, v in quantiles(path(100), no_reach()).items()}
+    centre = np.arcsinh(1)
+    assert found["p50"] == pytest.approx(centre)
+    assert found["p90"] - centre == pytest.approx(centre - found["p10"]) == pytest.approx(0.16)
+    assert found["p975"] - centre == pytest.approx(centre - found["p025"]) == pytest.approx(0.26)
+
+
+def test_backtest_figures_are_those_of_the_folds() -> None:
+    """A forecast of 110 against 100 on every day: WAPE and bias 10 %; two origins, both inside the band or not."""
+    values = np.tile([90.0, 110.0, 90.0, 110.0, 90.0, 110.0, 110.0], 40)[:250]
+    values[-56:] = 100.0
+    lengths = origin_lengths(series(values), horizon=30, origins=2)
+    assert lengths == (220, 220 - STEP_DAYS)
+    paths = {length: {DEFAULT: path(110, spread=0.01)} for length in lengths}
+    done = judge([Fitted(series(values), 30, paths)], horizon=30, origins=2)
+    (row,) = done.series.to_dicts()
+    assert (row["model"], row["chosen"], row["horizon"], row["origins"]) == (DEFAULT, True, 30, 2)
+    assert row["wape"] == pytest.approx(0.1)
+    assert row["bias"] == pytest.approx(0.1)
+    assert row["smape"] == pytest.approx(2 * 10 / 210)
+    assert row["coverage95"] == 0.0
+    assert done.pooled["folds"].to_list() == [2]
+
+
+def test_a_series_too_short_for_an_origin_is_named() -> None:
+    """No figures, no guess: the refusal says how far ahead it was asked for."""
+    assert backtest_task(series(np.ones(50)), horizon=30, origins=3) is None
+    days = pl.date_range(date(2026, 1, 1), date(2026, 2, 19), eager=True)
+    done = backtest(pl.DataFrame({"series": "a", "date": days, "value": 1.0}), horizon=30, origins=3)
+    assert done.series.is_empty()
+    assert done.chosen == DEFAULT
+    assert "30 days ahead" in done.refused[0].reason
+
+
+def test_fits_of_a_task_come_back_under_their_cutoffs() -> None:
+    """A flat history falls back at each cutoff, and is fitted nowhere else."""
+    (fitted,), refused = fit_all([Task(series(np.full(60, 3.0)), 5, (40, 60), compared=(60,))], workers=1)
+    assert not refused
+    assert {cutoff: list(paths) for cutoff, paths in fitted.paths.items()} == {40: [DEFAULT], 60: [DEFAULT]}
+
+
+def pooled(*, folds: int = LEAST_FOLDS, mase: float, wape: float) -> pl.DataFrame:
+    """Pooled figures of the default (1.0, 0.1) and of one baseline."""
+    return pl.DataFrame({"model": [DEFAULT, "run_rate_30"], "folds": folds, "mase": [1.0, mase], "wape": [0.1, wape]})
+
+
+@pytest.mark.parametrize(
+    ("figures", "chosen"),
+    [
+        (pooled(mase=0.9, wape=0.09), "run_rate_30"),
+        (pooled(mase=0.96, wape=0.05), DEFAULT),
+        (pooled(mase=0.5, wape=0.096), DEFAULT),
+        (pooled(mase=0.5, wape=0.05, folds=LEAST_FOLDS - 1), DEFAULT),
+        (pooled(mase=0.9, wape=0.09).filter(pl.col("model") != DEFAULT), DEFAULT),
+    ],
+)
+def test_only_a_clearly_better_baseline_replaces_the_default(figures: pl.DataFrame, chosen: str) -> None:
+    """It must win by 5 % in both MASE and WAPE over enough folds."""
+    assert choose_model(figures) == chosen

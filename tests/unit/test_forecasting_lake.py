@@ -1,0 +1,189 @@
+"""Forecasts of the lake: which daily series it holds, what a run freezes, where months land, how good it was."""
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from decimal import Decimal
+
+import polars as pl
+import pytest
+
+from finops import schema as s
+from finops.config import Config
+from finops.errors import CallError
+from finops.pipeline.forecasts import daily_series, month_landing, refresh, track_record
+from finops.store import Lake
+
+FIRST = date(2026, 8, 1)
+COLUMNS = {**s.DAILY_DIMENSIONS, **s.DAILY_MEASURES}
+Row = dict[str, object]
+
+
+def day(number: int) -> date:
+    return FIRST + timedelta(days=number)
+
+
+def charge(number: int, cost: str, *, source: str = "aws", currency: str = "USD", **more: object) -> Row:
+    """A row of spend_daily; other dimensions by their short words."""
+    return {
+        s.CHARGE_DATE: day(number), s.SOURCE_ID: source, s.BILLING_PERIOD: f"{day(number):%Y-%m}", s.IS_AI: True,
+        s.LEDGER_ROLE: s.BILLED, s.BILLING_CURRENCY: currency, s.EFFECTIVE_COST: Decimal(cost),
+        s.BILLED_COST: Decimal(cost) * 2, **{s.SHORT_NAMES[word]: value for word, value in more.items()},
+    }  # fmt: skip
+
+
+def fill(lake: Lake, rows: Iterable[Row]) -> None:
+    """Make spend_daily hold these rows."""
+    frame = pl.DataFrame(
+        list(rows), schema={c: k for c, k in COLUMNS.items() if c != s.LEDGER_ROLE} | {s.LEDGER_ROLE: pl.String()}
+    )
+    with lake.transaction("test") as tx:
+        tx.replace("spend_daily", frame.select(pl.col(c).cast(k) for c, k in COLUMNS.items()))
+
+
+def values(lake: Lake, **options: object) -> dict[str, list[Decimal | None]]:
+    """Each series' values, oldest first."""
+    rows = daily_series(lake, **options).rows  # type: ignore[arg-type]
+    return {name: part["value"].to_list() for (name,), part in rows.group_by(["series"], maintain_order=True)}
+
+
+def test_a_day_without_a_charge_is_zero_and_a_day_without_a_ledger_is_missing(lake: Lake) -> None:
+    """Search did not spend on day 1, nobody is known to have spent on day 2."""
+    fill(lake, [charge(0, "5", team="search"), charge(1, "7", team="ads"), charge(3, "1.5", team="search")])
+    assert values(lake, by=["team"]) == {
+        "team=ads": [Decimal(7), None, Decimal(0)],
+        "team=search": [Decimal(5), Decimal(0), None, Decimal("1.5")],
+    }
+    assert values(lake) == {"total": [Decimal(5), Decimal(7), None, Decimal("1.5")]}
+
+
+def test_only_billed_rows_of_the_selection_are_summed_in_the_asked_cost(lake: Lake) -> None:
+    """Derived rows, other teams and other costs stay out; no owner is a value of its own."""
+    fill(
+        lake,
+        [
+            charge(0, "5", team="search"),
+            charge(0, "4"),
+            charge(0, "90", team="ads"),
+            charge(0, "300", team="search") | {s.LEDGER_ROLE: s.DERIVED},
+        ],
+    )
+    assert values(lake, where={"team": ["search", ""]}) == {"total": [Decimal(9)]}
+    assert values(lake, by=["team"], where={"team": ""}, cost="billed") == {"team=(none)": [Decimal(8)]}
+
+
+def test_two_currencies_are_never_added(lake: Lake) -> None:
+    """They are refused, or told apart by name where the main currency is known."""
+    fill(lake, [charge(0, "5"), charge(0, "4", currency="EUR")])
+    with pytest.raises(CallError) as error:
+        daily_series(lake)
+    assert "EUR and USD" in error.value.found
+    assert values(lake, by=["currency"]) == {"currency=EUR": [Decimal(4)], "currency=USD": [Decimal(5)]}
+    assert values(lake, main_currency="USD") == {"total": [Decimal(5)], "total,currency=EUR": [Decimal(4)]}
+
+
+def test_an_unknown_dimension_lists_the_known_ones(lake: Lake) -> None:
+    """The message helps to correct the word."""
+    with pytest.raises(CallError) as error:
+        daily_series(lake, by=["squad"])
+    assert "team" in error.value.expected
+
+
+def test_a_last_day_that_is_half_billed_is_left_out(lake: Lake) -> None:
+    """30 on a day whose weekday holds 100 is late data, not a fall in spend; a fall two days old is one."""
+    fill(lake, [charge(k, "100") for k in range(29)] + [charge(29, "30")])
+    assert daily_series(lake).cutoffs == {"total": day(28)}
+    fill(lake, [charge(k, "100") for k in range(29)] + [charge(29, "60")])
+    assert daily_series(lake).cutoffs == {"total": day(29)}
+    fill(lake, [charge(k, "100" if k < 24 else "30") for k in range(30)])
+    assert daily_series(lake).cutoffs == {"total": day(26)}
+
+
+def test_a_series_ends_where_its_slowest_running_source_does(lake: Lake) -> None:
+    """A source three days late holds back what it pays for, and a source that ended holds nothing back."""
+    fill(
+        lake,
+        [charge(k, "9", source="aws", team="search") for k in range(60)]
+        + [charge(k, "9", source="azure", team="ads") for k in range(57)]
+        + [charge(k, "9", source="gone", team="search") for k in range(10)],
+    )
+    assert daily_series(lake, by=["team"]).cutoffs == {"team=search": day(59), "team=ads": day(56)}
+    assert daily_series(lake).cutoffs == {"total": day(56)}
+
+
+def company(days: int) -> list[Row]:
+    """Inference at 100 a day and training at 40, 20 at weekends, and other spend that is not AI."""
+    return [
+        row
+        for k in range(days)
+        for row in (
+            charge(k, "100", purpose="inference"),
+            charge(k, "20" if day(k).weekday() > 4 else "40", purpose="training"),
+            charge(k, "999") | {s.IS_AI: False},
+        )
+    ]
+
+
+def short_run(config: Config) -> Config:
+    """A config that forecasts the total and purposes 45 days ahead."""
+    forecast = config.forecast.model_copy(update={"horizon_days": 45, "groupings": (("purpose",),), "origins": 1})
+    return config.model_copy(update={"forecast": forecast})
+
+
+def test_a_run_freezes_ai_spend_lands_its_months_and_is_judged_later(config: Config, lake: Lake) -> None:
+    """Rows and figures go in together; 42 days of August and September land at what they cost; then October comes."""
+    config, said = short_run(config), list[str]()
+    fill(lake, company(42))
+    run = refresh(config, lake, say=said.append)
+    frozen = lake.scan("forecasts").collect()
+    assert set(frozen["series"]) == {"total", "purpose=inference", "purpose=training"}
+    assert set(frozen["grouping"]) == {"total", "purpose"}
+    assert frozen.height == run.rows == 3 * 45
+    assert frozen["date"].min() == day(42)
+    assert (run.cutoff, run.series, run.models) == (day(41), 3, {"USD": "prophet_robust_level"})
+    assert run.fallbacks == {"purpose=inference": "median_14 (constant)"}
+    assert any("too short for a backtest" in line for line in said)
+
+    assert track_record(config, lake).is_empty()
+    landing = month_landing(config, lake).filter(pl.col("series") == "purpose=inference")
+    assert landing["period"].to_list() == ["2026-09"]
+    assert landing["actual"].to_list() == [Decimal(1100)]
+    assert landing["expected_rest"].to_list() == [Decimal(1900)]
+    assert landing["landing"].to_list() == [Decimal(3000)]
+
+    fill(lake, company(62))
+    record = track_record(config, lake)
+    inference = record.filter(pl.col("series") == "purpose=inference").to_dicts()
+    assert [(r["days_ahead"], r["forecasts"], r["days"]) for r in inference] == [("1-7", 1, 7), ("8-30", 1, 13)]
+    assert all(r["wape"] == pytest.approx(0) and r["coverage80"] == 1 for r in inference)
+    training = record.filter(pl.col("series") == "purpose=training")
+    assert training["wape"].max() < 0.1  # type: ignore[operator]
+    landed = month_landing(config, lake).filter(pl.col("series") == "purpose=inference")
+    assert landed["actual"].to_list() == [Decimal(1100)], "what came after the cutoff is not counted twice"
+
+
+def test_a_baseline_that_the_backtest_prefers_makes_the_forecast(
+    config: Config, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The frozen rows carry its name and its values; figures are kept by series and pooled."""
+    fill(lake, company(90))
+    monkeypatch.setattr("forecasting.backtest.choose_model", lambda pooled: "run_rate_30")
+    monkeypatch.setattr("forecasting.baselines._statistical", lambda history, horizon: {})  # they are slow
+    run = refresh(short_run(config), lake, say=lambda text: None)
+    frozen = lake.scan("forecasts").collect()
+    training = frozen.filter(pl.col("series") == "purpose=training")
+    assert training["model"].unique().to_list() == ["run_rate_30"]
+    assert training["mean"].unique().to_list() == pytest.approx([(22 * 40 + 8 * 20) / 30])
+    kept = lake.scan("backtests").filter(pl.col("forecast_id") == run.forecast_id).collect()
+    assert set(kept["series"]) == {"total", "purpose=inference", "purpose=training", "(all) USD"}
+    assert kept.filter(pl.col("chosen"))["model"].unique().to_list() == ["run_rate_30"]
+
+
+def test_a_lake_without_ai_spend_freezes_nothing_and_says_so(config: Config, lake: Lake) -> None:
+    """No empty forecast is recorded as if something had been said."""
+    said = list[str]()
+    fill(lake, [charge(k, "1") | {s.IS_AI: False} for k in range(40)])
+    run = refresh(config, lake, say=said.append)
+    assert run.forecast_id is None
+    assert said == ["No AI spend in the lake: nothing to forecast."]
+    assert lake.scan("forecasts").collect().is_empty()
+    assert month_landing(config, lake).is_empty()
