@@ -1,4 +1,4 @@
-"""The contract suite on an asset ledger: a server over its whole life, one that retired early, one that cannot be read."""
+"""The contract suite on an asset ledger: a server over its life, one that retired early, one that is wrong."""
 
 from decimal import Decimal
 from pathlib import Path

@@ -111,7 +111,7 @@ def test_accelerators_keep_their_hours_after_the_life(tmp_path: Path) -> None:
 
 
 def test_server_without_accelerators_is_compute_and_ai_only_by_its_purpose(tmp_path: Path) -> None:
-    """A server without accelerators pays for compute; it is AI spend when the ledger says so, else left to the rules."""
+    """A server without accelerators pays for compute; AI spend when the ledger says so, else left to rules."""
     plain = {**SERVER, "accelerator_model": "", "accelerator_count": "0"}
     found = parsed(tmp_path, {**plain, "asset_id": "a"}, {**plain, "asset_id": "b", "purpose": ""})
     owned = found.filter(pl.col(s.CHARGE_CATEGORY) == "Purchase").sort(s.RESOURCE_ID)
