@@ -14,7 +14,7 @@ from reports.theme import FONT, OTHER, Look, label
 from reports.views.budgets import said
 from reports.views.movement import CHANGE, START, VALUE
 from reports.views.spend import COST
-from reports.views.words import compact
+from reports.views.words import compact, percent
 
 Chart = alt.LayerChart | alt.FacetChart
 MAX_CATEGORIES: Final = 7
@@ -158,7 +158,7 @@ def outlook(
                      *(alt.Tooltip(f"{q}:Q", title=q, format=",.0f") for q in ("p10", "p50", "p90"))],
         ),
     ]  # fmt: skip
-    layers.extend(_notes([(origin, "forecast made with data to here"), *notes], look))
+    layers.extend(_notes([(origin, "forecast"), *notes], look))
     return themed(alt.layer(*layers).properties(height=HEIGHT), look)
 
 
@@ -180,7 +180,7 @@ def cost_curves(
     months = max(rows["month"])
     ticks = [1, *range(6 if months > 18 else 3, months + 1, 6 if months > 18 else 3)]
     axis = alt.Axis(values=ticks, grid=False)
-    x = alt.X("month:Q", title="month", scale=alt.Scale(domain=[1, months * 1.28]), axis=axis)
+    x = alt.X("month:Q", title="month", scale=alt.Scale(domain=[1, months * 1.42]), axis=axis)
     y = alt.Y(f"{AMOUNT}:Q", title=f"cumulative cost, {currency}", axis=alt.Axis(format=_AXIS_FORMAT, tickCount=5))
     colour = _scale(names, colours, look, legend=False, field="choice")
     lines = alt.Chart(rows).mark_line(strokeWidth=2.4).encode(
@@ -199,6 +199,29 @@ def cost_curves(
             .encode(x=x, y=alt.value(0), text="note:N")
         )  # fmt: skip
     return themed(alt.layer(*layers).properties(height=HEIGHT + 40), look)
+
+
+def placement(frame: pl.DataFrame, colours: Mapping[str, str], look: Look) -> Chart:
+    """Where each workload's work is done: a row per workload, a column per kind of hosting, the share in words.
+
+    frame: `plans.matrix`.
+    """
+    rows = frame.with_columns(
+        pl.col("ratio").cast(pl.Float64),
+        pl.col("ratio").map_elements(percent, return_dtype=pl.String).alias(SHOWN),
+    )
+    names = [v for v in colours if v in set(rows["hosting"])]
+    x = alt.X("hosting:N", sort=names, title=None, axis=alt.Axis(orient="top", labelAngle=0, ticks=False, domain=False))
+    y = alt.Y("workload:N", sort=None, title=None, axis=alt.Axis(labelLimit=180, ticks=False, domain=False))
+    opacity = alt.Opacity("ratio:Q", scale=alt.Scale(domain=[0, 1], range=[0.15, 0.85]), legend=None)
+    tips = [alt.Tooltip("workload:N"), alt.Tooltip("hosting:N"), alt.Tooltip(f"{SHOWN}:N", title="share of its work")]
+    cells = alt.Chart(rows).mark_rect(cornerRadius=3, stroke=look.background, strokeWidth=3)
+    words = alt.Chart(rows).mark_text(fontSize=12, color=look.text)
+    colour = _scale(names, colours, look, legend=False, field="hosting")
+    drawn = alt.layer(
+        cells.encode(x=x, y=y, color=colour, opacity=opacity, tooltip=tips), words.encode(x=x, y=y, text=f"{SHOWN}:N")
+    )
+    return themed(drawn.properties(height=max(90, 42 * rows["workload"].n_unique() + 40)), look)
 
 
 def budget_use(frame: pl.DataFrame, look: Look, *, currency: str) -> Chart:

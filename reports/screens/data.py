@@ -12,7 +12,7 @@ from reports.views import standing
 
 def render(page: Page) -> None:
     """Draw the page."""
-    parts.title("Can we trust these figures?", page, filtered=False)
+    parts.title("Can we trust these figures?", page, whole="This page checks all data")
     sources = page.compute(standing.sources)
     invoices = page.compute(reconciled)
     refused = page.compute(standing.quarantined)
@@ -22,8 +22,9 @@ def render(page: Page) -> None:
         parts.empty("The control totals of each load would be here.", "finops ingest")
     else:
         parts.table(
-            sources, key="data_sources", file="control_totals.csv",
+            sources.drop("periods", "rows_stored", "loaded_at"), key="data_sources", file="control_totals.csv",
             money={"billed_read": "Billed, read", "billed_stored": "stored", "billed_quarantined": "quarantined"},
+            download=lambda: sources,
         )  # fmt: skip
         st.caption(
             "For each source: read = stored + quarantined, to the last decimal; a load that does not tie is undone."

@@ -19,7 +19,7 @@ HISTORY_DAYS = 180
 
 def render(page: Page) -> None:
     """Draw the page."""
-    parts.title("Where will the month land?", page, filtered=False)
+    parts.title("Where will the month land?", page, whole="A forecast covers all AI spend")
     known = page.compute(known_series)
     if known.is_empty():
         parts.empty(
@@ -35,7 +35,7 @@ def render(page: Page) -> None:
     assert found is not None, "it was just listed"
     draw(page, found, key="outlook_chart")
     st.markdown("##### Months")
-    rows = landing.drop("grouping", "currency").filter(pl.col("series") == series)
+    rows = landing.filter(pl.col("series") == series).select("period", "actual", "expected_rest", "landing")
     parts.table(
         rows, key="outlook_table", file="month_landing.csv", names={"period": "Month"},
         money={"actual": f"Spent so far, {found.currency}", "expected_rest": "Expected rest", "landing": "Lands at"},

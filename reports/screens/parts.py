@@ -19,10 +19,14 @@ from reports.views.words import percent
 _DELTA: Final[dict[str | None, Literal["inverse", "red", "green"]]] = {None: "inverse", "good": "green", "bad": "red"}
 
 
-def title(question: str, page: Page, *, filtered: bool = True) -> None:
-    """The page's question, and the filters that are on as chips that take themselves off."""
+def title(question: str, page: Page, *, whole: str | None = None) -> None:
+    """The page's question, and the filters that are on as chips that take themselves off.
+
+    whole: why no filter narrows this page.
+    """
     st.title(question, anchor=False)
-    if not filtered:
+    if whole:
+        st.caption(f"{whole}: the filters beside do not narrow it.")
         return
     with st.container(horizontal=True, gap="small"):
         for i, chip in enumerate(filters.chips(page.scope)):
@@ -67,6 +71,11 @@ def table(
     """
     headings = {c: c.replace("_", " ").capitalize() for c in frame.columns} | dict(names or {}) | dict(money or {})
     columns: dict[str, Any] = {c: st.column_config.Column(headings[c]) for c in frame.columns}
+    for name, kind in frame.schema.items():
+        if isinstance(kind, pl.Date):
+            columns[name] = st.column_config.DateColumn(headings[name], format="D MMM YYYY")
+        elif isinstance(kind, pl.Datetime):
+            columns[name] = st.column_config.DatetimeColumn(headings[name], format="D MMM YYYY, HH:mm")
     columns |= {c: st.column_config.NumberColumn(headings[c], format="accounting") for c in money or {}}
     columns |= {c: st.column_config.NumberColumn(headings[c], format="percent") for c in ratios}
     options: dict[str, Any] = {"height": height} if height else {}
