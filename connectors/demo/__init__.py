@@ -1,7 +1,7 @@
 """A mid-size company's raw exports in the providers' own formats, made from a seed; what is in them is known.
 
-plan (company, incidents) -> daily quantities (activity) -> charges (bill) -> one module an export, each writing its share
-(aws, azure, ledger, finance) -> truth. A new export is one module with a `write` and one line in `write` below.
+plan (company, incidents) -> daily quantities (activity) -> charges (bill) -> one module an export, each writing its
+share (aws, azure, ledger, finance) -> truth. A new export is one module with a `write` and one line in `write` below.
 """
 
 import shutil

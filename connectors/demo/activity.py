@@ -1,7 +1,7 @@
-"""What the company's workloads consume, day by day: the plan turned into metered quantities, before any price or format.
+"""What the company's workloads consume, day by day: the plan as metered quantities, before any price or format.
 
-One row is one resource's consumption of one SKU on one day. Every workload draws from its own random generator, so that a
-workload more or less leaves the others as they are.
+One row is one resource's consumption of one SKU on one day. Every workload draws from its own random generator, so
+that a workload more or less leaves the others as they are.
 """
 
 from datetime import timedelta

@@ -1,7 +1,7 @@
-"""AWS Data Exports, table FOCUS 1.2 with AWS columns, daily: Parquet with maps and doubles, one folder a billing period.
+"""AWS Data Exports, table FOCUS 1.2 with AWS columns, daily: Parquet with maps and doubles, a folder a month.
 
-Source: docs.aws.amazon.com/cur/latest/userguide/table-dictionary-focus-1-2-aws-columns, 2026-11-21. The export drops the usage
-type column of FOCUS 1.0, so that meters stand in SkuMeter, and leaves InvoiceId empty until the month is invoiced.
+Source: docs.aws.amazon.com/cur/latest/userguide/table-dictionary-focus-1-2-aws-columns, 2026-11-21. The export has no
+usage type column, unlike FOCUS 1.0: meters stand in SkuMeter. InvoiceId is empty until the month is invoiced.
 """
 
 import hashlib
@@ -49,8 +49,13 @@ def write(home: Path, charges: pl.DataFrame, calendar: Calendar) -> pl.DataFrame
 def _focus(rows: pl.DataFrame, *, is_open: bool) -> pl.DataFrame:
     """The rows in the export's columns and types; columns that it leaves empty are null."""
     wide = rows.join(_meters(), on=SKU, how="left", maintain_order="left", suffix="_meter")
-    for dimension, keys in ((_accounts(), ["account"]), (_workloads(), [WORKLOAD]), (_commitments(), ["commitment"]),
-                            (_resources(rows), [WORKLOAD, RESOURCE, SKU]), (_prices_as_text(rows), ["contracted_price"])):
+    for dimension, keys in (
+        (_accounts(), ["account"]),
+        (_workloads(), [WORKLOAD]),
+        (_commitments(), ["commitment"]),
+        (_resources(rows), [WORKLOAD, RESOURCE, SKU]),
+        (_prices_as_text(rows), ["contracted_price"]),
+    ):
         wide = wide.join(dimension, on=keys, how="left", maintain_order="left")
     month = rows["month"][0]
     mapped = _mapping(None if is_open else company.invoice_id(SOURCE, month))
@@ -140,7 +145,9 @@ def _priced_text() -> pl.Expr:
 
 # --------------------------------------------------------------------------------- what accounts, meters, resources are
 def _accounts() -> pl.DataFrame:
-    return pl.DataFrame([{"account": a.key, "account_id": a.account_id, "account_name": a.name} for a in company.ACCOUNTS])
+    return pl.DataFrame(
+        [{"account": a.key, "account_id": a.account_id, "account_name": a.name} for a in company.ACCOUNTS]
+    )
 
 
 def _meters() -> pl.DataFrame:
@@ -207,9 +214,7 @@ def _resources(rows: pl.DataFrame) -> pl.DataFrame:
         account = company.account(company.workload(work).account).account_id
         ids.append(_resource_id(kinds[sku], regions[sku], account, work, resource))
         zones.append(f"{regions[sku]}{'abc'[resource % 3]}" if kinds[sku] in ("instance", "volume", "db") else None)
-    return found.with_columns(
-        pl.Series("resource_id", ids, dtype=pl.String), pl.Series("zone", zones, dtype=pl.String)
-    )
+    return found.with_columns(pl.Series("resource_id", ids, dtype=pl.String), pl.Series("zone", zones, dtype=pl.String))
 
 
 def _resource_id(kind: str | None, region: str, account: str, work: str, resource: int) -> str | None:

@@ -1,8 +1,8 @@
 """Azure Cost Management export, dataset FocusCost 1.2, daily: one gzipped CSV a billing period, Tags as JSON text.
 
 Source of the columns: microsoft/finops-toolkit, src/templates/finops-hub/modules/Microsoft.CostManagement/Exports/
-schemas/focuscost_1.2.json, 2026-11-21. Habits copied from real rows: lower-case resource ids, "Units" of tokens with the
-block size in x_PricingBlockSize, costs with 11 decimals.
+schemas/focuscost_1.2.json, 2026-11-21. Habits copied from real rows: lower-case resource ids, "Units" of tokens with
+the block size in x_PricingBlockSize, costs with 11 decimals.
 """
 
 import gzip
@@ -23,8 +23,7 @@ EXPORT: Final = "aldermoor-focuscost"
 FOLDER: Final = Path("raw/azure") / EXPORT
 PROFILE: Final = "/providers/Microsoft.Billing/billingAccounts/8611537/billingProfiles/ALDR-2K4M-BG7-PGB"
 REGION_NAMES: Final = {"eastus": "US East", "westeurope": "EU West", "swedencentral": "SE Central"}
-COLUMNS: Final = tuple(
-    """
+_NAMES: Final = """
     BilledCost BillingAccountId BillingAccountName BillingAccountType BillingCurrency BillingPeriodEnd
     BillingPeriodStart CapacityReservationId CapacityReservationStatus ChargeCategory ChargeClass ChargeDescription
     ChargeFrequency ChargePeriodEnd ChargePeriodStart CommitmentDiscountCategory CommitmentDiscountId
@@ -42,8 +41,8 @@ COLUMNS: Final = tuple(
     x_ResourceType x_ServiceModel x_ServicePeriodEnd x_ServicePeriodStart x_SkuDescription x_SkuIsCreditEligible
     x_SkuMeterCategory x_SkuMeterId x_SkuMeterSubcategory x_SkuOfferId x_SkuOrderId x_SkuOrderName x_SkuPartNumber
     x_SkuPlanName x_SkuRegion x_SkuServiceFamily x_SkuTerm x_SkuTier
-    """.split()
-)
+"""
+COLUMNS: Final = tuple(_NAMES.split())
 _RESOURCE_PATHS: Final = {
     "Virtual machine": "microsoft.compute/virtualmachines", "Disk": "microsoft.compute/disks",
     "Storage account": "microsoft.storage/storageaccounts", "Virtual network": "microsoft.network/virtualnetworks",
@@ -51,8 +50,8 @@ _RESOURCE_PATHS: Final = {
     "Log Analytics workspace": "microsoft.operationalinsights/workspaces",
     "Cognitive Services account": "microsoft.cognitiveservices/accounts",
 }  # fmt: skip
-_DECIMALS: Final = 11
-_DECIMAL: Final = pl.Decimal(38, _DECIMALS)
+_EXACT: Final = pl.Decimal(38, 10)
+_DECIMAL: Final = pl.Decimal(38, 11)
 
 
 def write(home: Path, charges: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
@@ -70,8 +69,12 @@ def write(home: Path, charges: pl.DataFrame, calendar: Calendar) -> pl.DataFrame
 
 def _focus(rows: pl.DataFrame, *, is_open: bool) -> pl.DataFrame:
     wide = rows.join(_meters(), on=SKU, how="left", maintain_order="left", suffix="_meter")
-    for dimension, keys in ((_accounts(), ["account"]), (_workloads(), [WORKLOAD]), (_commitments(), ["commitment"]),
-                            (_resources(rows), [WORKLOAD, RESOURCE, SKU])):
+    for dimension, keys in (
+        (_accounts(), ["account"]),
+        (_workloads(), [WORKLOAD]),
+        (_commitments(), ["commitment"]),
+        (_resources(rows), [WORKLOAD, RESOURCE, SKU]),
+    ):
         wide = wide.join(dimension, on=keys, how="left", maintain_order="left")
     month = rows["month"][0]
     mapped = _mapping(None if is_open else company.invoice_id(SOURCE, month))
@@ -83,7 +86,7 @@ def _mapping(invoice: str | None) -> dict[str, pl.Expr]:
     text, usage = pl.lit, pl.col("category") == "Usage"
     metered = usage & (pl.col("commitment_status").fill_null("") != "Unused") & pl.col(QUANTITY).is_not_null()
     committed = pl.col("commitment").is_not_null()
-    resource = pl.when(metered).then("resource_id")
+    resource, reservation = pl.when(metered).then("resource_id"), pl.col("commitment_id")
     costs = {
         s.BILLED_COST: "billed_cost", s.EFFECTIVE_COST: "effective_cost", s.CONTRACTED_COST: "contracted_cost",
         s.LIST_COST: "list_cost",
@@ -95,7 +98,7 @@ def _mapping(invoice: str | None) -> dict[str, pl.Expr]:
         "x_PricingBlockSize": "block",
     }  # fmt: skip
     return {
-        **{name: pl.col(column).round(_DECIMALS).cast(_DECIMAL) for name, column in numbers.items()},
+        **{name: pl.col(column).round(10).cast(_EXACT).cast(_DECIMAL) for name, column in numbers.items()},
         s.BILLING_ACCOUNT_ID: text(PROFILE),
         s.BILLING_ACCOUNT_NAME: text(company.NAME),
         s.BILLING_ACCOUNT_TYPE: text("Billing Profile"),
@@ -109,12 +112,12 @@ def _mapping(invoice: str | None) -> dict[str, pl.Expr]:
         s.CHARGE_PERIOD_START: _midnight("first_day"),
         s.CHARGE_PERIOD_END: _midnight("end_day"),
         s.COMMITMENT_DISCOUNT_CATEGORY: pl.col("commitment_category"),
-        s.COMMITMENT_DISCOUNT_ID: pl.col("commitment_id"),
+        s.COMMITMENT_DISCOUNT_ID: reservation,
         s.COMMITMENT_DISCOUNT_NAME: pl.col("commitment_name"),
         s.COMMITMENT_DISCOUNT_STATUS: pl.col("commitment_status"),
         s.COMMITMENT_DISCOUNT_TYPE: pl.when(committed).then(text("Reservation")),
         s.COMMITMENT_DISCOUNT_UNIT: pl.when(committed).then(text("Hours")),
-        s.CONSUMED_QUANTITY: pl.when(metered).then(pl.col(QUANTITY).round(_DECIMALS).cast(_DECIMAL)),
+        s.CONSUMED_QUANTITY: pl.when(metered).then(pl.col(QUANTITY).round(10).cast(_EXACT).cast(_DECIMAL)),
         s.CONSUMED_UNIT: pl.when(metered).then("consumed_unit"),
         s.INVOICE_ID: text(invoice, dtype=pl.String),
         s.INVOICE_ISSUER_NAME: text("Microsoft"),
@@ -125,7 +128,7 @@ def _mapping(invoice: str | None) -> dict[str, pl.Expr]:
         s.PUBLISHER_NAME: text("Microsoft"),
         s.REGION_ID: pl.col("region"),
         s.REGION_NAME: pl.col("region").replace_strict(REGION_NAMES, default=None),
-        s.RESOURCE_ID: pl.when(committed & ~metered).then(pl.col("commitment_id").str.to_lowercase()).otherwise(resource),
+        s.RESOURCE_ID: pl.when(committed & ~metered).then(reservation.str.to_lowercase()).otherwise(resource),
         s.RESOURCE_NAME: pl.when(metered).then("resource_name"),
         s.RESOURCE_TYPE: pl.when(metered).then("resource_type"),
         s.SERVICE_CATEGORY: pl.col("service_category"),
@@ -159,7 +162,7 @@ def _mapping(invoice: str | None) -> dict[str, pl.Expr]:
         "x_SkuMeterCategory": pl.col("meter_category"),
         "x_SkuMeterId": pl.col("sku_id"),
         "x_SkuMeterSubcategory": pl.col("meter_subcategory"),
-        "x_SkuOrderId": pl.when(committed).then(pl.col("commitment_id").str.extract(r"reservationOrders/([^/]+)")),
+        "x_SkuOrderId": pl.when(committed).then(reservation.str.extract(r"reservationOrders/([^/]+)")),
         "x_SkuOrderName": pl.col("commitment_name"),
         "x_SkuRegion": pl.col("region"),
         "x_SkuServiceFamily": pl.col("service_category"),
@@ -192,8 +195,8 @@ def _meters() -> pl.DataFrame:
     ]  # fmt: skip
     ids = [company.number(sku) for sku in skus()[SKU]]
     return skus().select(
-        SKU, "service_name", "service_category", "service_subcategory", "meter", "description", "resource_type", "region",
-        "consumed_unit", "pricing_unit", "block", "meter_category", "meter_subcategory",
+        SKU, "service_name", "service_category", "service_subcategory", "meter", "description", "resource_type",
+        "region", "consumed_unit", "pricing_unit", "block", "meter_category", "meter_subcategory",
         sku_id=pl.Series(ids), price_details=pl.Series(details, dtype=pl.String),
     )  # fmt: skip
 

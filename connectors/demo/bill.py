@@ -38,15 +38,17 @@ SUPPORT: Final = "aws.support"
 
 COLUMNS: Final[dict[str, pl.DataType]] = {
     "source": pl.String(), "account": pl.String(), WORKLOAD: pl.String(), RESOURCE: pl.Int32(), SKU: pl.String(),
-    "first_day": pl.Date(), "end_day": pl.Date(), "month": pl.Date(), "category": pl.String(), "charge_class": pl.String(),
-    "frequency": pl.String(), "pricing": pl.String(), "description": pl.String(), QUANTITY: pl.Float64(),
-    "pricing_quantity": pl.Float64(), "list_price": pl.Float64(), "contracted_price": pl.Float64(),
-    "list_cost": pl.Float64(), "contracted_cost": pl.Float64(), "billed_cost": pl.Float64(),
-    "effective_cost": pl.Float64(), "commitment": pl.String(), "commitment_status": pl.String(),
-    "commitment_quantity": pl.Float64(), "usual_ratio": pl.Float64(),
+    "first_day": pl.Date(), "end_day": pl.Date(), "month": pl.Date(), "category": pl.String(),
+    "charge_class": pl.String(), "frequency": pl.String(), "pricing": pl.String(), "description": pl.String(),
+    QUANTITY: pl.Float64(), "pricing_quantity": pl.Float64(), "list_price": pl.Float64(),
+    "contracted_price": pl.Float64(), "list_cost": pl.Float64(), "contracted_cost": pl.Float64(),
+    "billed_cost": pl.Float64(), "effective_cost": pl.Float64(), "commitment": pl.String(),
+    "commitment_status": pl.String(), "commitment_quantity": pl.Float64(), "usual_ratio": pl.Float64(),
 }  # fmt: skip
 """first_day to end_day (exclusive) is the charge period, month the billing period; usual_ratio is the part of the cost
 that would be there without an incident."""
+_LEAST: Final = 1e-6
+"""USD: a part of a row that is smaller belongs to the other part."""
 _COSTS: Final = ("list_cost", "contracted_cost", "billed_cost", "effective_cost")
 
 
@@ -120,9 +122,7 @@ def term_of(commitment: Commitment, calendar: Calendar) -> tuple[date, date]:
     return first, company.month_before(first, -12)
 
 
-def _split(
-    priced: pl.DataFrame, commitment: Commitment, calendar: Calendar
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _split(priced: pl.DataFrame, commitment: Commitment, calendar: Calendar) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The commitment's covered and unused rows, and the usage that is left at its own price."""
     first, end = term_of(commitment, calendar)
     per_day = commitment.per_hour * 24
@@ -151,10 +151,6 @@ def _split(
     return pl.concat([used.select(*COLUMNS), unused.select(*COLUMNS)]), left
 
 
-_LEAST: Final = 1e-6
-"""USD: a part of a row that is smaller belongs to the other part."""
-
-
 def _scaled(rows: pl.DataFrame, ratio: pl.Expr) -> pl.DataFrame:
     scaled = (QUANTITY, "pricing_quantity", "list_cost", "contracted_cost", "billed_cost", "effective_cost")
     return rows.with_columns((pl.col(c) * ratio).alias(c) for c in scaled)
@@ -172,8 +168,8 @@ def _unused(used: pl.DataFrame, commitment: Commitment, calendar: Calendar) -> p
         .filter(pl.col("effective_cost") > 10.0**-COST_DECIMALS)
     )
     quantity = pl.col("effective_cost") / (commitment.per_hour / (commitment.units or commitment.per_hour))
-    return _rows(
-        rest, commitment, category="Usage", frequency="Usage-Based", pricing="Committed",
+    return _of(
+        commitment, rest, category="Usage", frequency="Usage-Based", pricing="Committed"
     ).with_columns(
         commitment_status=pl.lit("Unused"), end_day=pl.col("first_day").dt.offset_by("1d"),
         month=pl.col("first_day").dt.month_start(), commitment_quantity=quantity, pricing_quantity=quantity,
@@ -185,9 +181,7 @@ def _fees(commitment: Commitment, calendar: Calendar) -> pl.DataFrame:
     first, end = term_of(commitment, calendar)
     yearly = commitment.per_hour * 24 * (end - first).days
     months = [m for m in calendar.months if first <= m < end]
-    monthly = [
-        (m, next_month(m), "Recurring", commitment.per_hour * 24 * company.days_of_month(m)) for m in months
-    ]
+    monthly = [(m, next_month(m), "Recurring", commitment.per_hour * 24 * company.days_of_month(m)) for m in months]
     payments = [(a, b, f, cost * (1 - commitment.upfront_ratio)) for a, b, f, cost in monthly]
     if commitment.upfront_ratio and first >= calendar.start:
         payments.append((first, end, "One-Time", yearly * commitment.upfront_ratio))
@@ -197,20 +191,23 @@ def _fees(commitment: Commitment, calendar: Calendar) -> pl.DataFrame:
     )  # fmt: skip
     unit_price = commitment.per_hour / (commitment.units or commitment.per_hour)
     quantity = pl.col("billed_cost") / unit_price
-    return _rows(frame, commitment, category="Purchase", pricing="Standard").with_columns(
+    return _of(commitment, frame, category="Purchase", pricing="Standard").with_columns(
         month=pl.col("first_day").dt.month_start(), effective_cost=pl.lit(0.0), list_cost="billed_cost",
         contracted_cost="billed_cost", pricing_quantity=quantity, commitment_quantity=quantity,
         list_price=pl.lit(unit_price), contracted_price=pl.lit(unit_price),
     )  # fmt: skip
 
 
-def _rows(frame: pl.DataFrame, commitment: Commitment | None = None, **texts: str | None) -> pl.DataFrame:
+def _of(commitment: Commitment, frame: pl.DataFrame, **texts: str | None) -> pl.DataFrame:
+    owner = company.account(commitment.account)
+    return _rows(
+        frame, source=owner.source, account=owner.key, commitment=commitment.key, description=commitment.name,
+        sku=commitment.sku, **texts,
+    )  # fmt: skip
+
+
+def _rows(frame: pl.DataFrame, **texts: str | None) -> pl.DataFrame:
     """The frame with every column of COLUMNS: texts as given, costs 0 and the rest null where it has none."""
-    if commitment is not None:
-        texts = {
-            "source": company.account(commitment.account).source, "account": commitment.account,
-            "commitment": commitment.key, "description": commitment.name, SKU: commitment.sku or None, **texts,
-        }  # fmt: skip
     given = frame.with_columns(pl.lit(value, dtype=pl.String).alias(name) for name, value in texts.items())
     missing = {c: t for c, t in COLUMNS.items() if c not in given.columns}
     return given.with_columns(
@@ -220,7 +217,7 @@ def _rows(frame: pl.DataFrame, commitment: Commitment | None = None, **texts: st
 
 # ------------------------------------------------------------------------------- support, tax, credit, refund, rounding
 def _monthly_extras(used: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
-    """AWS support, which the last month's usage sets, on the first day; tax; one credit; one refund of a month before."""
+    """AWS support (a share of the month before), tax, one credit, and one refund of something in the month before."""
     aws = used.filter(pl.col("source") == "aws")
     marketplace = aws.filter(pl.col(SKU).str.starts_with("aws.haiku"))
     totals = (
@@ -232,19 +229,38 @@ def _monthly_extras(used: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
     )  # fmt: skip
     whole_month = {"first_day": pl.col("month"), "end_day": pl.col("month").dt.offset_by("1mo")}
     payer = {"source": "aws", "account": "billing"}
-    support = _charge(totals.select("month", billed_cost="_support", **whole_month), category="Usage",
-                      frequency="Recurring", pricing="Standard", sku=SUPPORT, **payer)
-    tax = _charge(totals.select("month", billed_cost="_tax", **whole_month), category="Tax", frequency="Recurring",
-                  pricing=None, sku="aws.tax", **payer)
+    support = _charge(
+        totals.select("month", billed_cost="_support", **whole_month),
+        category="Usage",
+        frequency="Recurring",
+        pricing="Standard",
+        sku=SUPPORT,
+        **payer,
+    )
+    tax = _charge(
+        totals.select("month", billed_cost="_tax", **whole_month),
+        category="Tax",
+        frequency="Recurring",
+        pricing=None,
+        sku="aws.tax",
+        **payer,
+    )
     credit_month = pl.DataFrame({"month": [company.month_before(calendar.open_month, min(4, len(calendar.closed)))]})
-    credit = _charge(credit_month.with_columns(billed_cost=CREDIT_USD, **whole_month), category="Credit",
-                     frequency="One-Time", pricing=None, sku="aws.credit", **payer)
+    credit = _charge(
+        credit_month.with_columns(billed_cost=CREDIT_USD, **whole_month),
+        category="Credit",
+        frequency="One-Time",
+        pricing=None,
+        sku="aws.credit",
+        **payer,
+    )
     refunded = company.month_before(calendar.open_month, 2)
     refund = _charge(
         pl.DataFrame({"month": [next_month(refunded)], "first_day": [refunded], "end_day": [next_month(refunded)]})
         .with_columns(billed_cost=pl.lit(REFUND_USD)),
         category="Usage", charge_class="Correction", frequency="Usage-Based", pricing="Standard",
-        sku="aws.egress", description="Refund for data transfer billed twice in the month before", source="aws", account="platform",
+        sku="aws.egress", source="aws", account="platform",
+        description="Refund for data transfer billed twice in the month before",
     )  # fmt: skip
     return pl.concat([support, tax, credit, refund])
 

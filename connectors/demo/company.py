@@ -1,4 +1,4 @@
-"""The demo company: who it is, what it runs and where, and what it has committed to. No provider's format is known here.
+"""The demo company: who it is, what it runs and where, what it has committed to. No provider's format is known here.
 
 Aldermoor is an invented online marketplace with its own payments arm: five teams, three homes for its workloads (AWS,
 Azure, its own servers). Amounts per day are those of the last day; earlier days follow from growth, rhythm and noise.
@@ -23,7 +23,7 @@ SHORTEST_MONTHS, LONGEST_MONTHS = 3, 60
 
 @dataclass(frozen=True)
 class Account:
-    """An account or subscription; team and purpose are what finance's mapping says of it, None when it is not mapped."""
+    """An account or subscription; team and purpose are what finance's mapping says of it, None when nothing."""
 
     key: str
     source: Literal["aws", "azure"]
@@ -86,7 +86,8 @@ class Workload:
 WORKLOADS: Final = (
     # ------------------------------------------------------------------------------------------------ AWS: AI
     Workload("support-assistant", "support", "Support", "support-assistant", "inference",
-             {"aws.sonnet.in": 240_000, "aws.sonnet.out": 46_000, "aws.sonnet.read": 430_000, "aws.sonnet.write": 32_000},
+             {"aws.sonnet.in": 320_000, "aws.sonnet.out": 62_000, "aws.sonnet.read": 580_000,
+              "aws.sonnet.write": 43_000},
              growth=1.15, rhythm="consumer", resources=3, noise=0.02),
     Workload("support-summaries", "support", "Support", "ticket-summaries", "inference",
              {"aws.novalite.in": 900_000, "aws.novalite.out": 130_000}, rhythm="office", resources=2),
@@ -142,7 +143,8 @@ WORKLOADS: Final = (
     Workload("support-archive", "support", "Support", "support-archive", None,
              {"aws.s3": 60_000, "aws.s3.put": 2_000_000, "aws.s3.get": 31_000_000}, growth=1.3, resources=4),
     Workload("traffic", "platform", "Platform", "marketplace", None,
-             {"aws.egress": 6_800, "aws.regional": 19_000, "aws.nat": 5_200}, growth=1.3, rhythm="consumer", resources=6),
+             {"aws.egress": 6_800, "aws.regional": 19_000, "aws.nat": 5_200}, growth=1.3, rhythm="consumer",
+             resources=6),
     Workload("search-traffic", "search", "Search", "search-index", None, {"aws.egress": 1_300, "aws.regional": 6_500},
              growth=1.4, rhythm="consumer", resources=3),
     Workload("telemetry", "platform", "Platform", "observability", None, {"aws.cw.logs": 620, "aws.cw.metrics": 14_500},
@@ -156,7 +158,8 @@ WORKLOADS: Final = (
              {"azure.gpt41.in": 290_000_000, "azure.gpt41.out": 62_000_000}, growth=1.3, rhythm="office", resources=3,
              noise=0.03),
     Workload("code-assistant", "ai-services", "Platform", "code-assistant", "inference",
-             {"azure.gpt5codex.in": 420_000_000, "azure.gpt5codex.read": 1_400_000_000, "azure.gpt5codex.out": 55_000_000},
+             {"azure.gpt5codex.in": 420_000_000, "azure.gpt5codex.read": 1_400_000_000,
+              "azure.gpt5codex.out": 55_000_000},
              growth=1.8, rhythm="office", resources=3),
     Workload("search-vectors", "ai-services", "Search", "search-embeddings", "inference",
              {"azure.embed3": 900_000_000}, growth=1.3, rhythm="consumer", resources=2),
@@ -176,10 +179,12 @@ WORKLOADS: Final = (
              {"azure.blob": 310_000, "azure.blob.write": 24_000_000}, growth=1.4, resources=10),
     Workload("office-network", "azure-it", "Platform", "intranet", None, {"azure.bandwidth": 2_600}, growth=1.2,
              rhythm="office", resources=6),
-    Workload("case-database", "azure-risk", "Risk", "case-management", None, {"azure.sql": 2_300}, growth=1.1, resources=4,
-             noise=0.01),
-    Workload("office-logs", "azure-it", "Platform", "observability", None, {"azure.logs": 145}, growth=1.3, resources=4),
-    Workload("assistant-clusters", "ai-services", "Platform", "code-assistant", None, {"azure.aks": 3}, fleet=True, growth=1.0),
+    Workload("case-database", "azure-risk", "Risk", "case-management", None, {"azure.sql": 2_300}, growth=1.1,
+             resources=4, noise=0.01),
+    Workload("office-logs", "azure-it", "Platform", "observability", None, {"azure.logs": 145}, growth=1.3,
+             resources=4),
+    Workload("assistant-clusters", "ai-services", "Platform", "code-assistant", None, {"azure.aks": 3}, fleet=True,
+             growth=1.0),
 )  # fmt: skip
 
 
@@ -197,10 +202,10 @@ class Commitment:
     covers: tuple[str, ...]
     per_hour: float
     start: int
+    sku: str
     upfront_ratio: float = 0.0
     units: int | None = None
     """Instances, for a commitment to usage; None for one to spend."""
-    sku: str = ""
 
     @property
     def category(self) -> str:
@@ -209,16 +214,17 @@ class Commitment:
 
 
 _ORDINARY: Final = ("marketplace", "search-index", "payments", "build-farm")
+_PLAN: Final = "Compute Savings Plan 1yr partial upfront"
+_P4D: Final = "p4d.24xlarge 1yr no upfront"
 COMMITMENTS: Final = (
-    Commitment("sp-1", "billing", "Savings Plan", "Compute Savings Plan 1yr partial upfront", _ORDINARY, 56.0, 14, 0.5, sku="aws.savings_plan"),
-    Commitment("sp-2", "billing", "Savings Plan", "Compute Savings Plan 1yr partial upfront", _ORDINARY, 82.0, 2, 0.5, sku="aws.savings_plan"),
-    Commitment("ri-1", "billing", "Reserved Instance", "p4d.24xlarge 1yr no upfront", ("a100-training",),
-               2 * 13.921094, 15, units=2, sku="aws.p4d"),
-    Commitment("ri-2", "billing", "Reserved Instance", "p4d.24xlarge 1yr no upfront", ("a100-training",),
-               2 * 13.921094, 3, units=2, sku="aws.p4d"),
-    Commitment("h100", "azure-research", "Reservation", "h100-training-group", ("h100-training",), 2 * 62.9248, 10,
-               units=2, sku="azure.nd_h100"),
+    Commitment("sp-1", "billing", "Savings Plan", _PLAN, _ORDINARY, 70.0, 14, "aws.savings_plan", 0.5),
+    Commitment("sp-2", "billing", "Savings Plan", _PLAN, _ORDINARY, 92.0, 2, "aws.savings_plan", 0.5),
+    Commitment("ri-1", "billing", "Reserved Instance", _P4D, ("a100-training",), 27.842188, 15, "aws.p4d", units=2),
+    Commitment("ri-2", "billing", "Reserved Instance", _P4D, ("a100-training",), 27.842188, 3, "aws.p4d", units=2),
+    Commitment("h100", "azure-research", "Reservation", "h100-training-group", ("h100-training",), 125.8496, 10,
+               "azure.nd_h100", units=2),
 )  # fmt: skip
+"""Hourly amounts of commitments to usage are units x the committed price of their SKU."""
 
 
 @dataclass(frozen=True)

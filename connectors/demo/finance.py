@@ -12,7 +12,7 @@ import polars as pl
 
 from connectors.demo import aws, azure, ledger, truth
 from connectors.demo.activity import WEEK, WORKLOAD
-from connectors.demo.company import ACCOUNTS, COST_CENTERS, Calendar, days_of_month, invoice_id, month_before
+from connectors.demo.company import ACCOUNTS, COST_CENTERS, Account, Calendar, days_of_month, invoice_id, month_before
 from connectors.demo.company import account as account_of
 
 FOLDER: Final = Path("raw/finance")
@@ -92,8 +92,8 @@ def budgets(shown: pl.DataFrame, rates: pl.DataFrame, calendar: Calendar) -> pl.
     months = [*calendar.months, *(month_before(calendar.open_month, -i) for i in range(1, ahead + 1))]
     rows = [
         {"budget_id": f"{scope.split('=')[-1].lower()}-{month:%Y-%m}", "scope": scope, "period": f"{month:%Y-%m}",
-         "amount": amount, "currency": "USD", "cost": "effective", "owner": OWNERS.get(scope.split("=")[-1], CONTROLLER),
-         "note": None}
+         "amount": amount, "currency": "USD", "cost": "effective",
+         "owner": OWNERS.get(scope.split("=")[-1], CONTROLLER), "note": None}
         for scope in HEADROOM
         for month, amount in zip(months, _amounts(usual[scope], months, HEADROOM[scope]), strict=True)
     ]  # fmt: skip
@@ -150,14 +150,22 @@ def invoices(document: dict[str, Any]) -> pl.DataFrame:
 
 
 def mappings() -> pl.DataFrame:
-    """Which team answers for which account; the account that nobody knows of is not in it."""
+    """Which team answers for which account; the account that nobody knows of is not in it.
+
+    The paying account goes by its name: its id is on every charge as BillingAccountId and would claim them all.
+    """
     rows = [
-        {"kind": "account", "match": azure.subscription_id(a) if a.source == azure.SOURCE else a.account_id,
-         "team": a.team, "use_case": None, "cost_center": COST_CENTERS[a.team], "environment": a.environment,
-         "purpose": a.purpose, "owner": OWNERS[a.team]}
+        {"kind": "account", "match": _match(a), "team": a.team, "use_case": None, "cost_center": COST_CENTERS[a.team],
+         "environment": a.environment, "purpose": a.purpose, "owner": OWNERS[a.team]}
         for a in ACCOUNTS if a.team is not None
     ]  # fmt: skip
     return pl.DataFrame(rows, schema_overrides={"use_case": pl.String, "purpose": pl.String})
+
+
+def _match(account: Account) -> str:
+    if account.source == azure.SOURCE:
+        return azure.subscription_id(account)
+    return account.name if account.key == "billing" else account.account_id
 
 
 # ------------------------------------------------------------------------------------------- rates and what was served
@@ -184,7 +192,7 @@ def business_metrics(calendar: Calendar, seed: int) -> pl.DataFrame:
     frames = []
     for metric in METRICS:
         rng = np.random.default_rng([seed, crc32(f"metric/{metric.use_case}".encode())])
-        level = metric.on_last_day * metric.growth ** (offsets / 365) * np.array(WEEK[metric.rhythm])[weekday]  # type: ignore[index]
+        level = metric.on_last_day * metric.growth ** (offsets / 365) * np.array(WEEK[metric.rhythm])[weekday]
         values = np.round(level * np.exp(rng.normal(0, 0.025, len(dates)))).astype(np.int64)
         frames.append(
             pl.DataFrame({"day": dates, "value": values}).select(
@@ -197,5 +205,3 @@ def business_metrics(calendar: Calendar, seed: int) -> pl.DataFrame:
 
 def _dates(first: date, last: date) -> pl.Series:
     return pl.date_range(first, last, eager=True).alias("day")
-
-

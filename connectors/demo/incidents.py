@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from connectors.demo.company import Calendar, account, month_before
 from finops import schema as s
 
-TRIPLED_DAYS_AGO: Final = 54
+TRIPLED_DAYS_AGO: Final = 64
 RAMP_DAYS: Final = 45
 RAMP_RATIO: Final = 3.0
 PRICE_RATIO: Final = 1.25
 TRIPLED, IDLE, UNOWNED, PRICE, BURST = (
-    "inference_cost_tripled", "idle_reserved_accelerators", "unowned_account", "provider_price_change", "training_burst",
+    "inference_cost_tripled", "idle_reserved_accelerators", "unowned_account", "provider_price_change",
+    "training_burst",
 )  # fmt: skip
 
 
@@ -46,11 +47,11 @@ def incidents(calendar: Calendar) -> tuple[Incident, ...]:
             IDLE, ago(74), end,
             {s.SUB_ACCOUNT_ID: f"/subscriptions/{account('azure-research').account_id}",
              s.COMMITMENT_DISCOUNT_STATUS: "Unused"},
-            "A reservation of two ND96isr H100 v5 machines (16 H100) has no usage any more: all of its money is Unused.",
+            "A reservation of two ND96isr H100 v5 machines (16 H100) has no usage any more: all its money is Unused.",
         ),
         Incident(
             UNOWNED, ago(63), end, {s.SUB_ACCOUNT_ID: account("sandbox").account_id},
-            "A new account without tags and without a mapping runs A10G machines and calls Claude: nobody owns the spend.",
+            "A new account without tags and without a mapping runs A10G machines and calls Claude: nobody owns it.",
         ),
         Incident(
             PRICE, price_change_day(calendar), end, {s.SKU_METER: "gpt 4.1 Inp glbl Tokens"},

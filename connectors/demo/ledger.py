@@ -19,13 +19,13 @@ SOURCE: Final = "on_prem"
 FILE: Final = Path("raw/on_prem/assets.csv")
 IN_SERVICE_DAY: Final = 12
 """Day of the month on which a server goes into service or leaves it."""
-COLUMNS: Final = tuple(
-    """
-    asset_id name site region country hosting server_model accelerator_model accelerator_count purchase_price currency
-    in_service_date retired_date life_years residual_ratio power_kw utilization_ratio pue energy_price_per_kwh
-    colo_price_per_kw_month maintenance_ratio_per_year staff_cost_per_month team use_case purpose cost_center environment
-    """.split()
-)
+_NAMES: Final = """
+    asset_id name site region country hosting server_model accelerator_model accelerator_count purchase_price
+    currency in_service_date retired_date life_years residual_ratio power_kw utilization_ratio pue energy_price_per_kwh
+    colo_price_per_kw_month maintenance_ratio_per_year staff_cost_per_month team use_case purpose cost_center
+    environment
+"""
+COLUMNS: Final = tuple(_NAMES.split())
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What is really in the demo company's exports: totals, owners, commitments, invoices, incidents. Tests read it.
 
-Amounts are exact decimals as text: the sum of the figures that stand in the raw files. Owners are those that a reader can
-know: the tag of the resource, else what the mapping file says of the account.
+Amounts are exact decimals as text: the sum of the figures that stand in the raw files. Owners are those that a reader
+can know: the tag of the resource, else what the mapping file says of the account.
 """
 
 import json
@@ -22,6 +22,7 @@ from connectors.demo.incidents import BURST, IDLE, PRICE, TRIPLED, UNOWNED, Inci
 FILE: Final = Path("raw/truth.json")
 UNKNOWN: Final = "unknown"
 COSTS: Final = ("billed", "effective", "contracted", "list")
+MISSING_FEE: Final = "AWS Enterprise Support fee is on the invoice and not in the export"
 _EXACT: Final = pl.Decimal(38, COST_DECIMALS)
 
 
@@ -77,16 +78,10 @@ def _totals(shown: pl.DataFrame, calendar: Calendar) -> list[dict[str, Any]]:
         shown.group_by("source", "month").agg(pl.len().alias("rows"), *(exact(f"{c}_cost").alias(c) for c in COSTS))
         .sort("source", "month").with_columns(currency=pl.lit("USD"))
     )  # fmt: skip
-    own: dict[tuple[str, date], dict[str, Decimal]] = {}
-    for cost in ledger.monthly_costs(calendar):
-        sums = own.setdefault((cost.currency, cost.month), {"billed": Decimal(0), "effective": Decimal(0)})
-        sums["billed"] += cost.billed
-        sums["effective"] += cost.effective
     return [
         *({"source": r["source"], "period": _period(r["month"]), "currency": r["currency"], "rows": r["rows"],
            **{c: r[c] for c in COSTS}} for r in clouds.iter_rows(named=True)),
-        *({"source": ledger.SOURCE, "period": _period(month), "currency": currency, "rows": None, **sums}
-          for (currency, month), sums in sorted(own.items())),
+        *({**sums, "rows": None} for sums in _own_servers(calendar, "currency")),
     ]  # fmt: skip
 
 
@@ -98,17 +93,25 @@ def _owners(shown: pl.DataFrame, calendar: Calendar) -> list[dict[str, Any]]:
         .agg(exact("billed_cost").alias("billed"), exact("effective_cost").alias("effective"))
         .sort("source", "month", "team", "purpose")
     )  # fmt: skip
-    own: dict[tuple[date, str, str, str], dict[str, Decimal]] = {}
-    for cost in ledger.monthly_costs(calendar):
-        key = (cost.month, cost.currency, cost.team, cost.purpose)
-        sums = own.setdefault(key, {"billed": Decimal(0), "effective": Decimal(0)})
-        sums["billed"] += cost.billed
-        sums["effective"] += cost.effective
     return [
-        *({"source": r["source"], "period": _period(r["month"]), "currency": "USD", "team": r["team"], "purpose": r["purpose"],
-           "billed": r["billed"], "effective": r["effective"]} for r in clouds.iter_rows(named=True)),
-        *({"source": ledger.SOURCE, "period": _period(month), "currency": currency, "team": team, "purpose": purpose, **sums}
-          for (month, currency, team, purpose), sums in sorted(own.items())),
+        *({"source": r["source"], "period": _period(r["month"]), "currency": "USD", "team": r["team"],
+           "purpose": r["purpose"], "billed": r["billed"], "effective": r["effective"]}
+          for r in clouds.iter_rows(named=True)),
+        *_own_servers(calendar, "currency", "team", "purpose"),
+    ]  # fmt: skip
+
+
+def _own_servers(calendar: Calendar, *by: str) -> list[dict[str, Any]]:
+    """The ledger's costs per month and some fields of an asset."""
+    sums: dict[tuple[date, ...], dict[str, Decimal]] = {}
+    for cost in ledger.monthly_costs(calendar):
+        key = (cost.month, *(getattr(cost, field) for field in by))
+        total = sums.setdefault(key, {"billed": Decimal(0), "effective": Decimal(0)})
+        total["billed"] += cost.billed
+        total["effective"] += cost.effective
+    return [
+        {"source": ledger.SOURCE, "period": _period(month), **dict(zip(by, fields, strict=True)), **total}
+        for (month, *fields), total in sorted(sums.items())
     ]  # fmt: skip
 
 
@@ -145,7 +148,7 @@ def invoices(shown: pl.DataFrame, whole: pl.DataFrame, calendar: Calendar) -> li
             found.append({
                 "source": source, "period": _period(month), "currency": "USD", "invoice": invoice, "export": export,
                 "residual": invoice - export,
-                "cause": "AWS Enterprise Support fee is on the invoice and not in the export" if missing else "rounding",
+                "cause": MISSING_FEE if missing else "rounding",
             })  # fmt: skip
     return found
 
