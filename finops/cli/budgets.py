@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 @alerts_app.callback()
 def alerts(context: typer.Context) -> None:
-    """What needs attention: open and acknowledged alerts. Exit code 1 while a breach is open."""
+    """Judge budgets, ownership and commitments, and list what needs attention. Exit code 1 while a breach is open."""
     if context.invoked_subcommand is None:
         _list(context, every=False)
 
@@ -39,6 +39,7 @@ def list_alerts(
 
 def _list(context: typer.Context, *, every: bool) -> None:
     current = session(context)
+    alerting.raise_alerts(current.config, current.lake, say=current.say)
     found = alerting.list_alerts(current.lake, every=every)
     breaches = found.filter(pl.col("state") == "open", pl.col("severity") == "breach").height
     opened = found.filter(pl.col("state") == "open").height
@@ -71,7 +72,7 @@ def export(context: typer.Context, file: Annotated[Path, typer.Argument(metavar=
 
 @budget_app.command("import")
 def import_(context: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False)]) -> None:
-    """Read an edited budget file back; a row with an unknown scope or another currency is refused."""
+    """Read an edited budget file back, or the first one; an unknown scope or another currency is refused."""
     current = session(context)
     _show(context, budgets.import_budgets(current.config, current.lake, file, say=current.say))
 

@@ -13,7 +13,7 @@ from finops import schema as s
 from finops.config import Config
 from finops.pipeline.budgets import budget_status, settled_until
 from finops.scope import parse_period
-from finops.store import Lake
+from finops.store import Lake, new_run_id
 
 GRAVEST: Final = 3
 """So many alerts stand in a run's summary."""
@@ -52,10 +52,12 @@ def raise_alerts(config: Config, lake: Lake, *, say: Callable[[str], None], toda
         *rules.unowned_alerts(daily, months=months, amount=Decimal(str(config.alerts.unowned_amount))),
         *rules.idle_alerts(daily, months=months, amount=Decimal(str(config.alerts.idle_amount))),
     ]
-    with lake.transaction("alerts") as tx:
-        held = tx.scan("alerts").collect()
-        after = rules.merge(held, raised, judged=judged | months, now=tx.started_at, run_id=tx.run_id)
-        if not after.equals(rules.sort_records(held)):
+    held = lake.scan("alerts").collect()
+    after = _merged(held, raised, judged | months, run_id=new_run_id())
+    if not after.equals(rules.sort_records(held)):
+        with lake.transaction("alerts") as tx:
+            held = tx.scan("alerts").collect()
+            after = _merged(held, raised, judged | months, run_id=tx.run_id)
             tx.replace("alerts", after)
     opened = _open(after)
     run = AlertRun(
@@ -66,6 +68,10 @@ def raise_alerts(config: Config, lake: Lake, *, say: Callable[[str], None], toda
     )
     say(_counts(run))
     return run
+
+
+def _merged(held: pl.DataFrame, raised: list[rules.Alert], judged: set[str], *, run_id: str) -> pl.DataFrame:
+    return rules.merge(held, raised, judged=judged, now=datetime.now(UTC), run_id=run_id)
 
 
 def summary(run: AlertRun) -> list[str]:

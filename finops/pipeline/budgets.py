@@ -241,14 +241,15 @@ def export_budgets(config: Config, lake: Lake, path: Path, *, today: date | None
 def import_budgets(config: Config, lake: Lake, path: Path, *, say: Callable[[str], None]) -> BudgetFile:
     """Read an edited budget file back: amounts, owners and further periods of the scopes that the lake has budgets for.
 
-    Budgets that the file leaves out stay as they are. Raises InputError that lists every row with a scope that has no
-    budget yet, or another currency or cost than its scope's.
+    Budgets that the file leaves out stay as they are; a lake without budgets takes the file as it is. Raises InputError
+    that lists every row with a scope that has no budget yet, or another currency or cost than its scope's.
     """
     file = tables.read("budgets", path, currency=config.company.currency)
     with lake.transaction(f"budget import {path.name}") as tx:
         held = tx.scan("budgets").collect()
-        _refuse_alien(file, held, path)
-        merged = _merged(file.frame, held, path)
+        if len(held):
+            _refuse_alien(file, held, path)
+        merged = _merged(file.frame, held, path) if len(held) else file.frame
         changed = merged.join(held, on=held.columns, how="anti", nulls_equal=True).height
         if changed:
             tx.replace("budgets", merged)

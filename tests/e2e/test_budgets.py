@@ -184,6 +184,19 @@ def test_alerts_are_raised_kept_and_set_the_exit_code(
     assert run([*home, "alerts", "resolve", "nonsense"]) == 2
 
 
+def test_first_budgets_may_come_by_import(
+    home: Path, lake: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A lake without budgets takes the first file as it is, and `alerts` judges it at once."""
+    written(lake, day_rows(date(2026, 8, 1), date(2026, 10, 11), "10"))
+    file = tmp_path / "first.csv"
+    file.write_text("team,period,amount\nSupport,2026-09,100\n")
+    assert run(["--home", str(home), "alerts"]) == 0
+    assert run(["--home", str(home), "budget", "import", str(file)]) == 0
+    assert run(["--home", str(home), "alerts"]) == 1
+    assert "over the budget" in " ".join(capsys.readouterr().out.split())
+
+
 def test_budgets_go_out_and_come_back(budgeted: Config, lake: Lake, load_json: Callable[[], Any]) -> None:
     """An export reads back to the same totals; an edit changes one amount and survives the next run."""
     written(lake, day_rows(date(2026, 8, 1), date(2026, 10, 11), "10"))
