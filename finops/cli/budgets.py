@@ -9,7 +9,7 @@ import typer
 from finops.cli.session import session
 from finops.pipeline import alerting, budgets
 
-_SHOWN = ("alert_id", "severity", "state", "period", "scope", "message", "next_step")
+_SHOWN = ("alert_id", "severity", "state", "message", "next_step")
 
 alerts_app = typer.Typer(help="Alert records: list them, acknowledge them, resolve them.", invoke_without_command=True)
 budget_app = typer.Typer(help="Budgets out as CSV, edited, and back in.", no_args_is_help=True)
