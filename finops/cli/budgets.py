@@ -6,8 +6,10 @@ from typing import Annotated
 import polars as pl
 import typer
 
+from finops.alerts import State
 from finops.cli.session import session
 from finops.pipeline import alerting, budgets
+from finops.schema import MONEY
 
 _SHOWN = ("alert_id", "severity", "state", "message", "next_step")
 
@@ -52,15 +54,19 @@ def _list(context: typer.Context, *, every: bool) -> None:
 @alerts_app.command("ack")
 def acknowledge(context: typer.Context, alert_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Acknowledge an alert: somebody is on it, and it no longer sets the exit code."""
-    alerting.set_state(session(context).lake, alert_id, "acknowledged")
-    session(context).show_document({"alert_id": alert_id, "state": "acknowledged"})
+    _decide(context, alert_id, "acknowledged")
 
 
 @alerts_app.command("resolve")
 def resolve(context: typer.Context, alert_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Close an alert; it opens again only if its cause grows graver."""
-    alerting.set_state(session(context).lake, alert_id, "resolved")
-    session(context).show_document({"alert_id": alert_id, "state": "resolved"})
+    _decide(context, alert_id, "resolved")
+
+
+def _decide(context: typer.Context, alert_id: str, state: State) -> None:
+    current = session(context)
+    alerting.set_state(current.lake, alert_id, state)
+    current.show(alerting.list_alerts(current.lake, every=True).filter(alert_id=alert_id).select(_SHOWN), key="alerts")
 
 
 @budget_app.command("export")
@@ -78,5 +84,6 @@ def import_(context: typer.Context, file: Annotated[Path, typer.Argument(metavar
 
 
 def _show(context: typer.Context, done: budgets.BudgetFile) -> None:
-    totals = [{"currency": currency, "budget": amount} for currency, amount in done.totals.items()]
-    session(context).show_document({"file": done.path, "rows": done.rows, "changed": done.changed, "totals": totals})
+    totals = pl.DataFrame(list(done.totals.items()), schema={"currency": pl.String(), "budget": MONEY}, orient="row")
+    document = {"file": done.path, "rows": done.rows, "changed": done.changed}
+    session(context).show(totals, key="totals", title=f"{done.rows} budgets in {done.path}", document=document)

@@ -203,7 +203,7 @@ def test_budgets_go_out_and_come_back(budgeted: Config, lake: Lake, load_json: C
     written(lake, day_rows(date(2026, 8, 1), date(2026, 10, 11), "10"))
     tables.load(budgeted, lake, say=lambda _: None)
     file = budgeted.home / "out.csv"
-    home = ["--home", str(budgeted.home), "--quiet"]
+    home = ["--home", str(budgeted.home), "--format", "json"]
     assert run([*home, "budget", "export", str(file)]) == 0
     exported = load_json()
     assert run([*home, "budget", "import", str(file)]) == 0
