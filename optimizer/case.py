@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from finops.errors import FinopsError
-from optimizer import check, costing, feasibility, policies
+from optimizer import check, costing, feasibility, policies, terms
 from optimizer.plan import Plan, Purchase, Spare, Use
 from optimizer.program import Program, Row, build
 from optimizer.scenario import Scenario
@@ -49,6 +49,8 @@ def solve_case(case: Case) -> Outcome:
     if objection is not None:
         return Outcome("infeasible", None, objection, (), 0.0)
     program = build(case.scenario, policy=policy, pairs=pairs, forbidden=case.forbidden)
+    if (unserved := _unserved(program)) is not None:
+        return Outcome("infeasible", None, unserved, (), 0.0)
     solution = solve(program, case.settings)
     if solution.status in ("infeasible", "unsolved"):
         reason = None
@@ -64,6 +66,25 @@ def solve_case(case: Case) -> Outcome:
             next_step="report this with the scenario file; no plan is shown that fails its check",
         )
     return Outcome(solution.status, plan, None, (), solution.seconds)
+
+
+def _unserved(program: Program) -> str | None:
+    """Workloads with months in which nothing that may serve them stands yet, or still, in words."""
+    used = {(index[0], index[2]) for family in (program.x, program.a) for index in family}
+    reasons = []
+    for w in program.scenario.workloads:
+        spans = [range(t, t + 1) for t in program.months]
+        if w.window_months is not None:
+            spans = terms.windows(program.scenario, w)
+        empty = [
+            terms.month_name(program.scenario, span[0])
+            for span in spans
+            if any(terms.demand_of_month(w, t) for t in span) and not any((w.name, t) in used for t in span)
+        ]
+        if empty:
+            until = f" to {empty[-1]}" if len(empty) > 1 else ""
+            reasons.append(f"nothing that may serve {w.name} can stand in {empty[0]}{until}: lead times and terms")
+    return "; ".join(reasons) or None
 
 
 def extract(program: Program, solution: Solution) -> Plan:

@@ -125,6 +125,7 @@ def _pairs(v: _View) -> Iterator[Finding]:
     allowed = frozenset(
         (w.name, o.name) for w in v.scenario.workloads for o in v.scenario.options if _objection(w, o) is None
     )
+    exempt = policies.exempt(v.scenario, policy, allowed)
     bridge = {w.name: policies.bridge_until(v.scenario, policy, w, allowed) for w in v.scenario.workloads}
     for name, option_name, month in sorted({(u.workload, u.option, u.month) for u in v.plan.uses}):
         workload, option = v.scenario.workload(name), v.options[option_name]
@@ -132,7 +133,7 @@ def _pairs(v: _View) -> Iterator[Finding]:
         if objection is None and option.available_from is not None and v.month(month) < option.available_from:
             objection = f"offered from {option.available_from}"
         early = month < bridge[name] and policies.bridges(workload, option)
-        if objection is None and not early and not policies.permits(policy, workload, option):
+        if objection is None and not early and not policies.follows(policy, workload, option, exempt):
             objection = f"an option of the policy {policy.name}"
         if objection is not None:
             yield Finding("forbidden", f"{name} on {option_name} in {v.month(month)}", "in use", objection)

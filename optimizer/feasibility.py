@@ -1,10 +1,10 @@
 """Which workload may run on which option, and for each pair that may not: the rule and the reason in words.
 
 One function per rule; its name is the rule's name in the explanation. Rules that a company may lift have an entry in
-WORKLOAD_RULES or PLAN_RULES, so that a plan can be priced without them.
+WORKLOAD_RULES, SITE_RULES or PLAN_RULES, so that a plan can be priced without them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from finops.errors import ConfigError
@@ -155,8 +155,15 @@ def feasible_pairs(scenario: Scenario) -> frozenset[tuple[str, str]]:
 
 
 def _reasons(left_out: list[Exclusion], workload: str) -> str:
-    mine = [e for e in left_out if e.workload == workload]
-    return ", ".join(f"{e.option} ({e.rule}: {e.reason})" for e in mine) or "the scenario has no options"
+    return reasons([e for e in left_out if e.workload == workload]) or "the scenario has no options"
+
+
+def reasons(left_out: Iterable[Exclusion]) -> str:
+    """Exclusions in words, options with the same reason together: "not on a, b (latency): …"."""
+    options: dict[tuple[str, str], list[str]] = {}
+    for e in left_out:
+        options.setdefault((e.rule, e.reason), []).append(e.option)
+    return "; ".join(f"not on {', '.join(names)} ({rule}): {reason}" for (rule, reason), names in options.items())
 
 
 def first_month(scenario: Scenario, option: Option) -> int | None:
@@ -179,8 +186,12 @@ def lifted(scenario: Scenario, rule: str) -> Scenario:
     if rule in WORKLOAD_RULES:
         workloads = tuple(w.model_copy(update=WORKLOAD_RULES[rule]) for w in scenario.workloads)
         return scenario.model_copy(update={"workloads": workloads})
-    if rule == "spare":
-        return scenario.model_copy(update={"sites": tuple(s.model_copy(update={"spare": 0}) for s in scenario.sites)})
+    if rule in SITE_RULES:
+        sites = tuple(s.model_copy(update=SITE_RULES[rule]) for s in scenario.sites)
+        return scenario.model_copy(update={"sites": sites})
+    if rule == "quota":
+        options = tuple(o.model_copy(update={"quota": None}) for o in scenario.options)
+        return scenario.model_copy(update={"options": options})
     return scenario.model_copy(update={"rules": scenario.rules.model_copy(update=PLAN_RULES[rule])})
 
 
@@ -191,6 +202,7 @@ WORKLOAD_RULES: dict[str, dict[str, object]] = {
     "accelerator": {"allowed_accelerators": ()},
     "spot_share": {"spot_share_ratio": None},
 }
+SITE_RULES: dict[str, dict[str, object]] = {"spare": {"spare": 0}, "on_prem_power": {"power_limit_kw": None}}
 PLAN_RULES: dict[str, dict[str, object]] = {
     "budget": {"budget_per_year": ()},
     "capex_budget": {"capex_budget_per_year": ()},
@@ -200,5 +212,5 @@ PLAN_RULES: dict[str, dict[str, object]] = {
 
 def stated_rules(scenario: Scenario) -> list[str]:
     """The rules that this scenario states and could be lifted, in the order in which they are explained."""
-    rules = [*WORKLOAD_RULES, *PLAN_RULES, "spare"]
+    rules = [*WORKLOAD_RULES, *PLAN_RULES, *SITE_RULES, "quota"]
     return [r for r in rules if lifted(scenario, r) != scenario]

@@ -33,6 +33,7 @@ class PolicyResult:
     status: str
     plan: Plan | None
     reason: str | None
+    """Why there is no plan, or which workloads could not follow the policy and why."""
     cumulative_cash: tuple[Decimal, ...]
     """Cash paid by the end of each month, undiscounted."""
 
@@ -150,8 +151,8 @@ def place(
     outcomes = fan_out(solve_case, cases, pool=pool if worth_it else None)
     of_policies, of_rules = outcomes[: len(forced)], outcomes[len(forced) : len(forced) + len(rules)]
     of_others = dict(zip(mains, outcomes[len(forced) + len(rules) :], strict=True))
-    results = [_policy_result(scenario, policies.HYBRID, best)]
-    results += [_policy_result(scenario, c.policy, o) for c, o in zip(forced, of_policies, strict=True)]
+    results = [_policy_result(scenario, policies.HYBRID, best, brief)]
+    results += [_policy_result(scenario, c.policy, o, brief) for c, o in zip(forced, of_policies, strict=True)]
     return Placement(
         scenario=scenario,
         settings=settings,
@@ -181,8 +182,7 @@ def _without_plan(
             if outcome.plan is not None:
                 relaxed.append(Relaxation(rule, outcome.plan.cost))
         if not conflict:  # with broken blocks there is a plan, so the solver's own explanation is empty
-            rules = _conflicting_rules(scenario, settings)
-            conflict = [f"with whole blocks these rules cannot be kept together: {', '.join(rules) or 'all demand'}"]
+            conflict = [_whole_blocks_conflict(scenario, policies.HYBRID, settings)]
     return Placement(
         scenario,
         settings,
@@ -194,23 +194,28 @@ def _without_plan(
     )
 
 
-def _conflicting_rules(scenario: Scenario, settings: Settings) -> list[str]:
-    """An irreducible set of stated rules: without any one of them the others can be kept."""
+def _whole_blocks_conflict(scenario: Scenario, policy: str, settings: Settings) -> str:
+    """An irreducible set of stated rules that only broken blocks could keep, in words."""
     kept = feasibility.stated_rules(scenario)
     for rule in list(kept):
-        others = scenario
-        for lifted in {*feasibility.stated_rules(scenario)} - {*kept} | {rule}:
-            others = feasibility.lifted(others, lifted)
-        if solve_case(Case(others, settings=settings)).status == "infeasible":
+        fewer = scenario
+        for dropped in {*feasibility.stated_rules(scenario)} - {*kept} | {rule}:
+            fewer = feasibility.lifted(fewer, dropped)
+        if solve_case(Case(fewer, policy, settings=settings)).status == "infeasible":
             kept.remove(rule)
-    return kept
+    together = ", ".join(kept) or "lead times, terms and the moments of purchase"
+    return f"with whole blocks the demand cannot be met within: {together}"
 
 
-def _policy_result(scenario: Scenario, policy: str, outcome: Outcome) -> PolicyResult:
+def _policy_result(scenario: Scenario, policy: str, outcome: Outcome, settings: Settings) -> PolicyResult:
     title = policies.POLICIES[policy].title
     reason = outcome.reason or "; ".join(in_words(scenario, outcome.conflict)) or None
     if outcome.status == "infeasible" and reason is None:
-        reason = "with whole blocks the rules cannot be kept together"
+        reason = _whole_blocks_conflict(scenario, policy, settings)
+    if outcome.plan is not None:
+        pairs = feasibility.feasible_pairs(scenario)
+        exempted = policies.exempt(scenario, policies.POLICIES[policy], pairs)
+        reason = "; ".join(f"{name} stays as it is: {why}" for name, why in exempted.items()) or None
     plan, months = outcome.plan, range(scenario.horizon_months)
     curve = tuple(accumulate(plan.monthly_cash(months))) if plan else ()
     return PolicyResult(policy, title, outcome.status, outcome.plan, reason, curve)

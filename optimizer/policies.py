@@ -1,5 +1,6 @@
 """Forced policies: the same demand placed as it is today, in one kind of hosting only, or freely."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from optimizer import feasibility
@@ -45,6 +46,29 @@ def permits(policy: Policy, workload: Workload, option: Option) -> bool:
     return kind_allowed and (policy.hosting is None or option.hosting in policy.hosting)
 
 
+def exempt(scenario: Scenario, policy: Policy, pairs: frozenset[tuple[str, str]]) -> dict[str, str]:
+    """Workloads that no option of the policy fits, with the reason; they stay where they run today, or run freely.
+
+    A policy that exempts every workload cannot be followed.
+    """
+    if policy.today_only or policy.kinds is None:
+        return {}
+    found = {}
+    for w in scenario.workloads:
+        candidates = [o for o in scenario.options if permits(policy, w, o)]
+        if not any((w.name, o.name) in pairs for o in candidates):
+            why = [e for o in candidates for e in feasibility.excluded(scenario, w, o)]
+            found[w.name] = feasibility.reasons(why) or "there is no such option"
+    return found
+
+
+def follows(policy: Policy, workload: Workload, option: Option, exempted: Collection[str]) -> bool:
+    """Whether the workload may run on the option in the long run: by the policy, or by its exemption from it."""
+    if workload.name in exempted:
+        return workload.today is None or workload.today == option.name
+    return permits(policy, workload, option)
+
+
 def bridge_until(scenario: Scenario, policy: Policy, workload: Workload, pairs: frozenset[tuple[str, str]]) -> int:
     """The month in which the policy's first own server can stand; before it the workload stays where it is today.
 
@@ -64,16 +88,20 @@ def bridges(workload: Workload, option: Option) -> bool:
 
 
 def objection(scenario: Scenario, policy: Policy, pairs: frozenset[tuple[str, str]]) -> str | None:
-    """Why the policy cannot be followed at all, in words; None when each workload has an option under it."""
-    reasons = []
-    for w in scenario.workloads:
-        if policy.today_only and w.today is None:
-            reasons.append(f"{w.name} does not state where it runs today")
-            continue
-        candidates = [o for o in scenario.options if permits(policy, w, o)]
-        if any((w.name, o.name) in pairs for o in candidates):
-            continue
-        why = [e for o in candidates for e in feasibility.excluded(scenario, w, o)]
-        detail = "; ".join(f"not on {e.option}: {e.reason}" for e in why) or "the scenario offers it no such option"
-        reasons.append(f"{w.name}: {detail}")
-    return ". ".join(reasons) or None
+    """Why the policy cannot be followed at all, in words; None when it can, be it with exemptions."""
+    if policy.today_only:
+        homeless = [w.name for w in scenario.workloads if w.today is None]
+        if homeless:
+            return f"where {', '.join(homeless)} runs today is not stated"
+        barred = [w for w in scenario.workloads if (w.name, str(w.today)) not in pairs]
+        why = [e for w in barred for e in feasibility.excluded(scenario, w, scenario.option(str(w.today)))]
+        return "; ".join(f"{e.workload} may not stay on {e.option}: {e.reason}" for e in why) or None
+    if policy.kinds is None:
+        served = {w for w, _ in pairs}
+        stuck = [w for w in scenario.workloads if w.name not in served]
+        why = [e for w in stuck for o in scenario.options for e in feasibility.excluded(scenario, w, o)]
+        return f"{', '.join(w.name for w in stuck)}: {feasibility.reasons(why)}" if stuck else None
+    exempted = exempt(scenario, policy, pairs)
+    if len(exempted) < len(scenario.workloads):
+        return None
+    return "; ".join(f"{name}: {why}" for name, why in exempted.items())

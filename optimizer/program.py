@@ -72,7 +72,11 @@ class Program:
             return False
         if month < self._bridge[workload.name]:
             return policies.bridges(workload, option)
-        return policies.permits(self.policy, workload, option)
+        return policies.follows(self.policy, workload, option, self._exempt)
+
+    @cached_property
+    def _exempt(self) -> frozenset[str]:
+        return frozenset(policies.exempt(self.scenario, self.policy, self.pairs - self.forbidden))
 
     @cached_property
     def _bridge(self) -> dict[str, int]:

@@ -212,8 +212,8 @@ def _crossing(plan: dict[str, Any], policy: str) -> str | None:
 
 def _schedule(plan: dict[str, Any]) -> pl.DataFrame:
     schema: dict[str, pl.DataType] = {
-        "month": pl.String(), "workload": pl.String(), "option": pl.String(), "hosting": pl.String(), "provider": pl.String(),
-        "units": pl.String(), "work_ratio": pl.Float64(), "cash": pl.String(),
+        "month": pl.String(), "workload": pl.String(), "option": pl.String(), "hosting": pl.String(),
+        "provider": pl.String(), "units": pl.String(), "work_ratio": pl.Float64(), "cash": pl.String(),
     }  # fmt: skip
     return pl.DataFrame(plan["schedule"], schema=schema).select(
         pl.lit(plan["scenario"]).alias("scenario"), *schema, pl.lit(plan["currency"]).alias("currency")
@@ -231,16 +231,18 @@ def _print_plan(plan: dict[str, Any]) -> None:
             "cost": _amount(p["cost"]),
             "cash": _amount(p["cash"]),
             "purchases": _amount(p["capex"]),
-            "plan cheaper from": _crossing(plan, p["policy"]),
-            "": p["reason"] or p["status"],
+            "plan ahead from": _crossing(plan, p["policy"]),
         }
         for p in plan["policies"]
     ]
     amounts: dict[str, pl.DataType] = dict.fromkeys(("cost", "cash", "purchases"), _MONEY)
     print_table(
-        pl.DataFrame(policies, schema_overrides={**amounts, "plan cheaper from": pl.String()}),
-        title=f"The same demand under each policy ({plan['currency']})",
+        pl.DataFrame(policies, schema_overrides={**amounts, "plan ahead from": pl.String()}),
+        title=f"The same demand under each policy ({plan['currency']}, cost at present value)",
     )
+    for p in plan["policies"]:
+        if p["reason"]:
+            typer.echo(f"- {p['title']}: {p['reason']}")
     chosen = [
         {
             "workload": w["workload"],
@@ -249,15 +251,16 @@ def _print_plan(plan: dict[str, Any]) -> None:
             "from": c["first_month"],
             "to": c["last_month"],
             "cash": _amount(c["cash"]),
-            "next best, and its extra cost": _runner_up(plan, w) if first else None,
         }
         for w in plan["workloads"]
-        for first, c in ((i == 0, c) for i, c in enumerate(w["chosen"]))
+        for c in w["chosen"]
     ]
-    extra: dict[str, pl.DataType] = {"cash": _MONEY, "next best, and its extra cost": pl.String()}
-    print_table(pl.DataFrame(chosen, schema_overrides=extra), title="What runs where")
-    if plan["purchases"]:
-        print_table(pl.DataFrame(plan["purchases"]), title="What is bought when")
+    print_table(pl.DataFrame(chosen, schema_overrides={"cash": _MONEY}), title="What runs where")
+    for w in plan["workloads"]:
+        if text := _runner_up(plan, w):
+            typer.echo(f"- {w['workload']}: {text}")
+    if bought := _bought(plan):
+        print_table(pl.DataFrame(bought), title="What is bought when")
     for line in [*(w["text"] for w in plan["warnings"]), *(r["text"] for r in plan["rule_prices"])]:
         typer.echo(f"- {line}")
     for e in plan["exclusions"][:EXCLUSIONS_SHOWN]:
@@ -270,4 +273,19 @@ def _runner_up(plan: dict[str, Any], workload: dict[str, Any]) -> str | None:
     if workload["runner_up"] is None:
         return str(workload["note"]) if workload["note"] else None
     extra = Decimal(workload["runner_up_extra"])
-    return f"{workload['runner_up']}: {extra:,.0f} {plan['currency']}"
+    return f"without its main option, next best is {workload['runner_up']}, for {extra:,.0f} {plan['currency']} more"
+
+
+def _bought(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """Purchases by month; instances that are kept by the month as one row for as long as their number stays."""
+    by_month = {o["option"] for o in plan["options"] if o["kind"] == "monthly"}
+    months = {name: number for number, name in enumerate(plan["months"])}
+    rows: list[dict[str, Any]] = []
+    for p in sorted(plan["purchases"], key=lambda p: (p["option"], p["month"])):
+        last = rows[-1] if rows else None
+        same = last is not None and (last["option"], last["count"]) == (p["option"], p["count"])
+        if same and last and p["option"] in by_month and months[p["month"]] == months[last["to"]] + 1:
+            last["to"] = p["month"]
+        else:
+            rows.append({"option": p["option"], "from": p["month"], "to": p["month"], "count": p["count"]})
+    return sorted(rows, key=lambda r: (r["from"], r["option"]))
