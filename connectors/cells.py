@@ -1,9 +1,10 @@
 """Cells of source files to typed values: text as written, or the columns of a Parquet file, to FOCUS types.
 
-Each function returns an expression that is null where the cell is empty or cannot be read; `unreadable` tells the two
-apart, so that a caller can reject the row instead of losing the value.
+Each function returns an expression that is null where the cell is empty or cannot be read; a cell that is cleaned and
+not null, but null as a value, is unreadable, and its row is rejected instead of losing the value.
 """
 
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import polars as pl
@@ -24,8 +25,11 @@ _SHORT_YEAR = r"^\d{1,2}/\d{1,2}/\d{2}$"
 _JSON_STRING = r'"(?:[^"\\]|\\.)*"'
 
 
-def text(name: str, kind: pl.DataType) -> pl.Expr:
-    """The cell as text without surrounding blanks; null for the words that mean "no value"."""
+def cleaned(name: str, kind: pl.DataType) -> pl.Expr:
+    """The cell without surrounding blanks, null for the words that mean "no value"; maps and structs as JSON text.
+
+    Numbers and times of a typed column stay as they are. What the functions below take is a cleaned cell.
+    """
     cell = pl.col(name)
     if isinstance(kind, pl.Map):
         return _map_as_json(cell)
@@ -34,29 +38,32 @@ def text(name: str, kind: pl.DataType) -> pl.Expr:
     if isinstance(kind, pl.Struct):
         return cell.struct.json_encode()
     if kind != pl.String:
-        return cell.cast(pl.String)
+        return cell
     stripped = cell.str.strip_chars()
     return pl.when(stripped.is_in(NULL_WORDS)).then(None).otherwise(stripped)
 
 
-def decimal(name: str, kind: pl.DataType) -> pl.Expr:
+def decimal(cell: pl.Expr, kind: pl.DataType) -> pl.Expr:
     """The cell as Decimal(38, 18), rounded half-even beyond 18 places; scientific notation is read.
 
     Floats go by their shortest decimal text, so that 0.1 stays 0.1.
     """
     if isinstance(kind, pl.Decimal) or kind.is_integer():
-        return pl.col(name).cast(MONEY)
-    return text(name, kind).cast(MONEY, strict=False)
+        return cell.cast(MONEY)
+    return cell.cast(pl.String).cast(MONEY, strict=False)
 
 
-def timestamp(name: str, kind: pl.DataType) -> pl.Expr:
+def timestamp(cell: pl.Expr, kind: pl.DataType) -> pl.Expr:
     """The cell as a UTC instant: ISO 8601 with or without zone (none means UTC), or a day, also as M/D/YYYY."""
     if kind == pl.Date:
-        return pl.col(name).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        return cell.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     if isinstance(kind, pl.Datetime):
-        cell = pl.col(name).dt.cast_time_unit("us")
-        return cell.dt.replace_time_zone("UTC") if kind.time_zone is None else cell.dt.convert_time_zone("UTC")
-    cell = text(name, kind)
+        micro = cell.dt.cast_time_unit("us")
+        return micro.dt.replace_time_zone("UTC") if kind.time_zone is None else micro.dt.convert_time_zone("UTC")
+    return _each_distinct(cell.cast(pl.String), _instant, TIME)
+
+
+def _instant(cell: pl.Expr) -> pl.Expr:
     short_year = cell.str.contains(_SHORT_YEAR)
     return pl.coalesce(
         *(cell.str.to_datetime(f, strict=False, time_unit="us", time_zone="UTC") for f in _TIME_FORMATS),
@@ -72,15 +79,16 @@ def timestamp(name: str, kind: pl.DataType) -> pl.Expr:
     ).cast(TIME)
 
 
-def json_object(name: str, kind: pl.DataType) -> pl.Expr:
+def json_object(cell: pl.Expr, kind: pl.DataType) -> pl.Expr:
     """The cell as text of one JSON object.
 
     Read are JSON objects, JSON lists of {"key", "value"}, the inside of an object without its braces (Azure), and
     `k=v` or `k:v` pairs parted by `;` or `,`. Anything else is kept whole under the key "unparsed".
     """
-    cell = text(name, kind)
-    if kind != pl.String:
-        return cell
+    return _each_distinct(cell, _object, pl.String()) if kind == pl.String else cell
+
+
+def _object(cell: pl.Expr) -> pl.Expr:
     listed = cell.str.json_path_match("$")
     pair = rf'\{{"(?:[Kk]ey|[Nn]ame)":({_JSON_STRING}),"[Vv]alue":({_JSON_STRING}|[^{{}}]*?)\}}'
     from_list = "{" + listed.str.replace_all(pair, "$1:$2").str.strip_prefix("[").str.strip_suffix("]") + "}"
@@ -91,9 +99,7 @@ def json_object(name: str, kind: pl.DataType) -> pl.Expr:
         + "}"
     )
     return (
-        pl.when(cell.is_null())
-        .then(None)
-        .when(cell.str.starts_with("{"))
+        pl.when(cell.str.starts_with("{"))
         .then(listed)
         .when(cell.str.starts_with("["))
         .then(from_list.str.json_path_match("$"))
@@ -101,14 +107,36 @@ def json_object(name: str, kind: pl.DataType) -> pl.Expr:
         .then(("{" + cell + "}").str.json_path_match("$"))
         .when(cell.str.contains(r"^[^=:;,]+[=:][^;,]*([;,][^=:;,]+[=:][^;,]*)*[;,]?$"))
         .then(from_pairs.str.json_path_match("$"))
-        .otherwise(None)
         .fill_null(pl.when(cell.is_not_null()).then(pl.struct(unparsed=cell).struct.json_encode()))
     )
 
 
-def unreadable(name: str, kind: pl.DataType, value: pl.Expr) -> pl.Expr:
-    """True where the cell holds something and `value` could not be read from it."""
-    return text(name, kind).is_not_null() & value.is_null()
+def where(mask: str, value: pl.Expr, columns: Iterable[str]) -> pl.Expr:
+    """A text that is computed only on the rows whose column `mask` is true, and null elsewhere.
+
+    columns: those that value reads. Polars computes every branch of a `when` on every row; messages and raw rows as
+    JSON are dear, and few rows need them.
+    """
+
+    def work(rows: pl.Series) -> pl.Series:
+        frame = rows.struct.unnest().with_row_index("__index")
+        hit = frame.filter(pl.col(mask))
+        blank = pl.Series([None], dtype=pl.String).new_from_index(0, len(frame))
+        return blank.scatter(hit["__index"], hit.select(value).to_series()) if len(hit) else blank
+
+    return pl.struct(mask, *columns).map_batches(work, return_dtype=pl.String, is_elementwise=True)
+
+
+def _each_distinct(cell: pl.Expr, convert: Callable[[pl.Expr], pl.Expr], kind: pl.DataType) -> pl.Expr:
+    """convert(cell), computed once for each distinct value of a batch: hours and tag sets repeat by the thousand."""
+
+    def work(values: pl.Series) -> pl.Series:
+        distinct = values.unique().to_frame("cell").with_columns(convert(pl.col("cell")).alias("value"))
+        return values.to_frame("cell").join(distinct, on="cell", how="left", nulls_equal=True, maintain_order="left")[
+            "value"
+        ]
+
+    return cell.map_batches(work, return_dtype=kind, is_elementwise=True)
 
 
 def _is_key_value(kind: pl.List) -> bool:

@@ -5,6 +5,7 @@ underscores; older names are lifted by LIFTED. Columns that FOCUS does not know 
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import polars as pl
@@ -21,9 +22,6 @@ LIFTED: Final = {
     # 1.3 replaced ProviderName and PublisherName; a provider's own bill is also its host's
     s.SERVICE_PROVIDER_NAME: (s.PROVIDER_NAME,),
     s.HOST_PROVIDER_NAME: (s.PROVIDER_NAME,),
-    # x_ columns that providers add to their FOCUS exports
-    s.USAGE_TYPE: ("x_UsageType",),
-    s.INSTANCE_TYPE: ("x_InstanceType",),
     # 1.5 draft
     s.CONSUMER_ID: ("ConsumerId",),
 }
@@ -33,8 +31,12 @@ NEEDED: Final = (
 )  # fmt: skip
 """Without these columns a file is refused: a charge could be neither summed nor dated."""
 
-_JSON_COLUMNS: Final = frozenset(c.name for c in s.focus_columns() if c.data_type == "JSON")
 _FILLED: Final = tuple(c for c in NEEDED if c != s.CHARGE_CATEGORY)
+_JSON_COLUMNS: Final = frozenset(c.name for c in s.focus_columns() if c.data_type == "JSON")
+_REPLACED: Final = (s.PROVIDER_NAME, s.PUBLISHER_NAME)
+_RAW: Final = "raw "
+_CLEAN: Final = "cleaned "
+_BAD: Final = "__bad"
 
 
 def parse(part: RawPart) -> pl.LazyFrame:
@@ -45,29 +47,34 @@ def parse(part: RawPart) -> pl.LazyFrame:
     raw = scan(part.path)
     with readable(part.path):
         kinds = dict(raw.collect_schema())
-    origin = _origin_of_columns([c for c in kinds if c != ROW_INDEX], part)
-    value = {name: _value(name, source, kinds[source]) for name, source in origin.items()}
-    values = {
-        name: value.get(name, pl.lit(None)).cast(kind)
-        for name, kind in PARSED.items()
-        if name not in {s.SOURCE_FILE, s.SOURCE_ROW, s.SOURCE_COLUMNS, REJECT, RAW, SOURCE_ROWS}
-    }
-    strays = [c for c in kinds if c not in {*origin.values(), ROW_INDEX} or c in {s.PROVIDER_NAME, s.PUBLISHER_NAME}]
-    everything = [c for c in kinds if c != ROW_INDEX]
+    columns = [c for c in kinds if c != ROW_INDEX]
+    origin = _origin_of_columns(columns, part)
+    strays = [c for c in columns if c not in origin.values() or c in _REPLACED]
+    read = (*origin, s.SOURCE_FILE, s.SOURCE_ROW, s.SOURCE_COLUMNS, REJECT, RAW, SOURCE_ROWS)
+    verbatim = {c: (_RAW if kinds[c] == pl.String else _CLEAN) + c for c in columns}
+    # each stage is computed once and read by the next: text, values, then what is wrong with a row
     return (
-        raw.with_columns(_reject(origin, kinds, value).alias(REJECT))
-        .select(
-            **values,
-            **{
-                s.SOURCE_FILE: pl.lit(part.name),
-                s.SOURCE_ROW: pl.col(ROW_INDEX).cast(pl.Int64),
-                s.SOURCE_COLUMNS: _as_json(strays, kinds) if strays else pl.lit(None, dtype=pl.String),
-                REJECT: pl.col(REJECT),
-                RAW: pl.when(pl.col(REJECT).is_not_null()).then(_as_json(everything, kinds)),
-                SOURCE_ROWS: pl.lit(1, dtype=pl.Int64),
-            },
+        raw.select(
+            ROW_INDEX,
+            pl.col(columns).name.prefix(_RAW),
+            *(cells.cleaned(c, kinds[c]).alias(_CLEAN + c) for c in columns),
         )
-        .select(*PARSED)
+        .select(
+            *(_value(ours, source, kinds[source]).alias(ours) for ours, source in origin.items()),
+            pl.lit(part.name).alias(s.SOURCE_FILE),
+            pl.col(ROW_INDEX).cast(pl.Int64).alias(s.SOURCE_ROW),
+            (_as_json({c: _CLEAN + c for c in strays}) if strays else pl.lit(None, dtype=pl.String)).alias(
+                s.SOURCE_COLUMNS
+            ),
+            pl.lit(1, dtype=pl.Int64).alias(SOURCE_ROWS),
+            pl.col("^(raw|cleaned) .*$"),
+        )
+        .with_columns(pl.any_horizontal(_is_bad(origin)).alias(_BAD))
+        .with_columns(
+            cells.where(_BAD, _reason(origin), {*origin, *(_CLEAN + c for c in origin.values())}).alias(REJECT),
+            cells.where(_BAD, _as_json(verbatim), verbatim.values()).alias(RAW),
+        )
+        .select(pl.col(name) if name in read else pl.lit(None, dtype=kind).alias(name) for name, kind in PARSED.items())
     )
 
 
@@ -97,42 +104,67 @@ def _plain(name: str) -> str:
 
 
 def _value(ours: str, source: str, kind: pl.DataType) -> pl.Expr:
+    cell = pl.col(_CLEAN + source)
     if ours in _JSON_COLUMNS:
-        return cells.json_object(source, kind)
+        return cells.json_object(cell, kind)
     if PARSED[ours] == s.MONEY:
-        return cells.decimal(source, kind)
+        return cells.decimal(cell, kind)
     if PARSED[ours] == s.TIME:
-        return cells.timestamp(source, kind)
-    value = cells.text(source, kind)
-    return value.str.to_uppercase() if ours == s.BILLING_CURRENCY else value
+        return cells.timestamp(cell, kind)
+    text = cell.cast(pl.String)
+    return text.str.to_uppercase() if ours == s.BILLING_CURRENCY else text
 
 
-def _reject(origin: dict[str, str], kinds: dict[str, pl.DataType], value: dict[str, pl.Expr]) -> pl.Expr:
-    """The first reason why a row cannot be a charge, in words, or null."""
-    reasons = []
-    for ours, source in origin.items():
-        if PARSED[ours] not in (s.MONEY, s.TIME):
-            continue
-        what = "number" if PARSED[ours] == s.MONEY else "date"
-        cell = cells.text(source, kinds[source])
-        bad = pl.format(f'{ours} is "{{}}", which is no {what}', cell)
-        reasons.append(pl.when(cells.unreadable(source, kinds[source], value[ours])).then(bad))
-    reasons += [pl.when(value[c].is_null()).then(pl.lit(f"{c} is empty")) for c in _FILLED]
-    currency = value[s.BILLING_CURRENCY]
-    reasons += [
-        pl.when(~currency.str.contains("^[A-Z]{3}$")).then(
-            pl.format('BillingCurrency is "{}", which is no ISO 4217 code', currency)
+def _unreadable(ours: str, source: str) -> pl.Expr:
+    return pl.col(_CLEAN + source).is_not_null() & pl.col(ours).is_null()
+
+
+def _typed(origin: dict[str, str]) -> list[tuple[str, str]]:
+    return [(ours, source) for ours, source in origin.items() if PARSED[ours] in (s.MONEY, s.TIME)]
+
+
+def _contradictions() -> dict[str, pl.Expr]:
+    return {
+        "ChargePeriodEnd lies before ChargePeriodStart": pl.col(s.CHARGE_PERIOD_END) < pl.col(s.CHARGE_PERIOD_START),
+        "BillingPeriodEnd does not lie after BillingPeriodStart": (
+            pl.col(s.BILLING_PERIOD_END) <= pl.col(s.BILLING_PERIOD_START)
         ),
-        pl.when(value[s.CHARGE_PERIOD_END] < value[s.CHARGE_PERIOD_START]).then(
-            pl.lit("ChargePeriodEnd lies before ChargePeriodStart")
-        ),
-        pl.when(value[s.BILLING_PERIOD_END] <= value[s.BILLING_PERIOD_START]).then(
-            pl.lit("BillingPeriodEnd does not lie after BillingPeriodStart")
-        ),
+    }
+
+
+def _is_no_currency() -> pl.Expr:
+    return ~pl.col(s.BILLING_CURRENCY).str.contains("^[A-Z]{3}$")
+
+
+def _is_bad(origin: dict[str, str]) -> list[pl.Expr]:
+    """Everything that keeps a row from being a charge, as conditions."""
+    unreadable = [_unreadable(ours, source) for ours, source in _typed(origin)]
+    empty = [pl.col(c).is_null() for c in _FILLED]
+    return [c.fill_null(value=False) for c in (*unreadable, *empty, _is_no_currency(), *_contradictions().values())]
+
+
+def _reason(origin: dict[str, str]) -> pl.Expr:
+    """The first of those conditions that holds, in words."""
+    reasons = [
+        pl.when(_unreadable(ours, source)).then(
+            pl.format(f'{ours} is "{{}}", which is no {_kind(ours)}', pl.col(_CLEAN + source).cast(pl.String))
+        )
+        for ours, source in _typed(origin)
     ]
+    reasons += [pl.when(pl.col(c).is_null()).then(pl.lit(f"{c} is empty")) for c in _FILLED]
+    reasons += [
+        pl.when(_is_no_currency()).then(
+            pl.format('BillingCurrency is "{}", which is no ISO 4217 code', s.BILLING_CURRENCY)
+        )
+    ]
+    reasons += [pl.when(condition).then(pl.lit(text)) for text, condition in _contradictions().items()]
     return pl.coalesce(reasons)
 
 
-def _as_json(columns: list[str], kinds: dict[str, pl.DataType]) -> pl.Expr:
-    verbatim = (pl.col(c) if kinds[c] == pl.String else cells.text(c, kinds[c]).alias(c) for c in columns)
-    return pl.struct(verbatim).struct.json_encode()
+def _kind(ours: str) -> str:
+    return "number" if PARSED[ours] == s.MONEY else "date"
+
+
+def _as_json(columns: Mapping[str, str]) -> pl.Expr:
+    """A JSON object of the file's columns; columns: their names -> ours of the same cell."""
+    return pl.struct(pl.col(ours).cast(pl.String).alias(name) for name, ours in columns.items()).struct.json_encode()
