@@ -15,7 +15,7 @@ import polars.selectors as cs
 
 from finops import schema as s
 from finops.config import TagKeys
-from finops.ownership import OWNERS, PURPOSE_WORD, source_value, tag_value, with_owners
+from finops.ownership import OWNERS, PURPOSE_WORD, source_value, with_owners
 from finops.rules import (
     FIELDS,
     PURPOSE,
@@ -99,7 +99,7 @@ def classify(charges: pl.LazyFrame, rules: Rules, tags: TagKeys, mappings: pl.Da
     the rest stays lazy and keeps the order of the rows.
     """
     columns = charges.collect_schema().names()
-    keyed = with_owners(charges, tags, mappings, rules).with_columns(_extra_fields(rules))
+    keyed = with_owners(charges, tags, mappings, rules).with_columns(_source_fields(rules))
     key = [*_KEY, *rules.extra_fields()]
     decided = decide(keyed.select(key).unique().collect(engine="streaming"), rules)
     return (
@@ -125,7 +125,9 @@ def explain(charge: Mapping[str, Any], rules: Rules, tags: TagKeys | None = None
     row = pl.DataFrame([{name: charge.get(name) for name in _ROW}], schema=_ROW)
     if charge.get(s.CLASSIFIED_BY) not in (None, SOURCE):
         row = row.with_columns(pl.lit(None, dtype=kind).alias(name) for name, kind in s.CLASSIFICATION.items())
-    keyed = with_owners(row.lazy(), tags or TagKeys(), _NO_MAPPINGS, rules).with_columns(_extra_fields(rules)).collect()
+    keyed = (
+        with_owners(row.lazy(), tags or TagKeys(), _NO_MAPPINGS, rules).with_columns(_source_fields(rules)).collect()
+    )
     again = {**keyed.row(0, named=True), **decide(keyed, rules).row(0, named=True)}
     reasons = {match.id: match.why for match in (*rules.facts, *rules.rules)} | _REASONS
     decisions = []
@@ -356,12 +358,10 @@ def _measure(name: str) -> pl.Expr:
     return pl.coalesce(name, *amounts)
 
 
-def _extra_fields(rules: Rules) -> list[pl.Expr]:
-    """The tags and source columns that rules name, as columns of those names."""
-    return [
-        (tag_value if kind == "tag" else source_value)(name).alias(f"{kind}.{name}")
-        for kind, name in (field.split(".", 1) for field in rules.extra_fields())
-    ]
+def _source_fields(rules: Rules) -> list[pl.Expr]:
+    """The source's own columns that rules name, as columns `column.NAME`."""
+    names = [field for field in rules.extra_fields() if field.startswith("column.")]
+    return [source_value(name.removeprefix("column.")).alias(name) for name in names]
 
 
 def _decider(column: str, again: Mapping[str, Any]) -> str:

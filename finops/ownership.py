@@ -27,29 +27,30 @@ _KINDS: Final = ("key", "tag", "service", "account")
 _ACCOUNTS: Final = (s.SUB_ACCOUNT_ID, s.SUB_ACCOUNT_NAME, s.BILLING_ACCOUNT_ID)
 
 
-def tag_value(key: str, column: str = s.TAGS) -> pl.Expr:
-    """The value of a tag in JSON text; null where it is missing or blank.
+def tag_value(*keys: str) -> pl.Expr:
+    """The value of the first of these tags that is there and not blank, read from the JSON text of Tags.
 
-    The key's case does not matter, nor do spaces around it, nor the `user:` or `user_` that AWS puts before it.
+    A key's case does not matter, nor do spaces around it, nor the `user:` or `user_` that AWS puts before it.
     """
-    return _json_value(pl.col(column), rf"(?:(?:resource_?tags/)?user[:_])?{re.escape(key)}")
+    return _json_value(pl.col(s.TAGS), [rf"(?:(?:resource_?tags/)?user[:_])?{re.escape(key)}" for key in keys])
 
 
 def source_value(name: str) -> pl.Expr:
     """The value of a column that only the source knows."""
-    return _json_value(pl.col(s.SOURCE_COLUMNS), re.escape(name))
+    return _json_value(pl.col(s.SOURCE_COLUMNS), [re.escape(name)])
 
 
-def _json_value(text: pl.Expr, key: str) -> pl.Expr:
-    # a quoted key inside a value has its quotes escaped, so `"key"` followed by a colon is always a key
-    literal = text.str.extract(rf'(?i)"\s*{key}\s*"\s*:\s*("(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|true|false)', 1)
-    escaped = pl.when(literal.str.contains("\\", literal=True)).then(literal)
-    value = pl.coalesce(escaped.str.json_decode(pl.String), literal.str.strip_chars('"')).str.strip_chars()
-    return pl.when(value != "").then(value)
+def _json_value(text: pl.Expr, keys: list[str]) -> pl.Expr:
+    # quotes inside a value are escaped, so a quoted key before a colon is always a key
+    value = r'("\s*(?:[^"\\\s]|\\.)(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|true|false)'
+    literal = pl.coalesce(text.str.extract(rf'(?i)"\s*{key}\s*"\s*:\s*{value}', 1) for key in keys)
+    escaped = pl.when(literal.str.contains("\\", literal=True)).then(pl.format('{{"v":{}}}', literal))
+    return pl.coalesce(escaped.str.json_path_match("$.v"), literal.str.strip_chars('"')).str.strip_chars()
 
 
 def with_owners(charges: pl.LazyFrame, tags: TagKeys, mappings: pl.DataFrame, rules: Rules) -> pl.LazyFrame:
-    """The charges with team, use case, cost center, environment and owner status, and the column PURPOSE_WORD.
+    """The charges with team, use case, cost center, environment and owner status; and the columns PURPOSE_WORD and
+    `tag.KEY` that rules read.
 
     Per column the first that knows it: the source, the tags in the configured order, the mapping of the consumer or
     API key, of a tag, of the service, of the account, and the naming habit of the account. Status: known when
@@ -57,36 +58,66 @@ def with_owners(charges: pl.LazyFrame, tags: TagKeys, mappings: pl.DataFrame, ru
     Raises ConfigError for a mapping whose kind or match cannot be looked up.
     """
     columns = charges.collect_schema().names()
-    charges, direct, by_account = _mapped(charges, mappings)
-    answers = {
-        name: [
-            pl.col(column),
-            *(tag_value(key) for key in getattr(tags, name)),
-            *(pl.col(f"{mapped} {name}") for mapped in direct),
-        ]
-        for name, column in _DIMENSIONS.items()
-    }
-    inferred = {
-        name: [*(pl.col(f"{mapped} {name}") for mapped in by_account), *_habits(rules.account_names, name)]
-        for name in _DIMENSIONS
-    }
-    known = pl.coalesce(answers["team"]).is_not_null()
-    likely = pl.coalesce(*inferred["team"], pl.lit(None)).is_not_null()
-    status = pl.when(known).then(pl.lit("known")).when(likely).then(pl.lit("inferred")).otherwise(pl.lit("none"))
-    purposes = {**rules.purposes, **{purpose: purpose for purpose in s.PURPOSES if purpose != "unknown"}}
+    named = [field for field in rules.extra_fields() if field.startswith("tag.")]
+    mapped_tags = _by_tag(_of_kind(mappings, "tag"))
+    tagged = {f"tagged {name}": tag_value(*getattr(tags, name)) for name in _DIMENSIONS if getattr(tags, name)}
+    # apart, so that the pass that collects the keys of the rules does not read the owners' tags
+    for wanted in (
+        {name: value for name, value in tagged.items() if name != f"tagged {PURPOSE}"},
+        {
+            **{name: value for name, value in tagged.items() if name == f"tagged {PURPOSE}"},
+            **{f"tag {key} match": tag_value(key) for key in mapped_tags},
+            **{field: tag_value(field.removeprefix("tag.")) for field in named},
+        },
+    ):
+        charges = _with_tags(charges, wanted)
+    charges, direct, by_account = _with_mappings(charges, mappings, mapped_tags)
+    known, inferred = {}, {}
+    for name, column in _DIMENSIONS.items():
+        known[name] = [pl.col(column), *([pl.col(f"tagged {name}")] if f"tagged {name}" in tagged else [])]
+        known[name] += [pl.col(f"{by} {name}") for by in direct]
+        inferred[name] = [*(pl.col(f"{by} {name}") for by in by_account), *_habits(rules.account_names, name)]
+    nobody = pl.lit(None, dtype=pl.String)
+    status = (
+        pl.when(pl.coalesce(known["team"]).is_not_null()).then(pl.lit("known"))
+        .when(pl.coalesce(*inferred["team"], nobody).is_not_null()).then(pl.lit("inferred"))
+        .otherwise(pl.lit("none"))
+    )  # fmt: skip
+    purposes = {**{purpose: purpose for purpose in s.PURPOSES if purpose != "unknown"}, **rules.purposes}
     words = [
         word.str.to_lowercase().replace_strict(purposes, default=None, return_dtype=pl.String)
-        for word in (*answers[PURPOSE], *inferred[PURPOSE])
+        for word in (*known[PURPOSE], *inferred[PURPOSE])
     ]
+    owners = {column: pl.coalesce(*known[name], *inferred[name]) for name, column in _DIMENSIONS.items()}
+    del owners[s.PURPOSE]
     return charges.with_columns(
-        *(
-            pl.coalesce(*answers[name], *inferred[name]).alias(column)
-            for name, column in _DIMENSIONS.items()
-            if name != PURPOSE
-        ),
+        *(value.alias(column) for column, value in owners.items()),
         pl.coalesce(s.OWNER_STATUS, status).alias(s.OWNER_STATUS),
         pl.coalesce(words).alias(PURPOSE_WORD),
-    ).select(*columns, PURPOSE_WORD)
+    ).select(*columns, PURPOSE_WORD, *named)
+
+
+def _with_tags(charges: pl.LazyFrame, wanted: dict[str, pl.Expr]) -> pl.LazyFrame:
+    """The charges with columns that are read from Tags alone.
+
+    Bills repeat the same tags row after row: a batch of rows that does so reads its distinct ones once.
+    """
+    kind = pl.Struct(dict.fromkeys(wanted, pl.String()))
+    answer = pl.struct(value.alias(name) for name, value in wanted.items()).alias("read")
+
+    def read(tags: pl.Series) -> pl.Series:
+        rows = tags.alias(s.TAGS).to_frame()
+        sample = tags.head(1_000)
+        if sample.n_unique() > len(sample) // 2:
+            return rows.select(answer)["read"]
+        once = rows.unique().with_columns(answer)
+        return rows.join(once, on=s.TAGS, how="left", nulls_equal=True, maintain_order="left")["read"]
+
+    if not wanted:
+        return charges
+    return charges.with_columns(
+        pl.col(s.TAGS).map_batches(read, return_dtype=kind, is_elementwise=True).alias("read")
+    ).unnest("read")
 
 
 def _habits(names: tuple[AccountName, ...], group: str) -> list[pl.Expr]:
@@ -101,7 +132,9 @@ def _habits(names: tuple[AccountName, ...], group: str) -> list[pl.Expr]:
     return said
 
 
-def _mapped(charges: pl.LazyFrame, mappings: pl.DataFrame) -> tuple[pl.LazyFrame, list[str], list[str]]:
+def _with_mappings(
+    charges: pl.LazyFrame, mappings: pl.DataFrame, tags: dict[str, pl.DataFrame]
+) -> tuple[pl.LazyFrame, list[str], list[str]]:
     """The charges joined to the mappings, and the prefixes of the joined columns: of the direct ones, of accounts."""
     unknown = mappings.filter(~pl.col("kind").is_in(_KINDS))
     if unknown.height:
@@ -111,13 +144,12 @@ def _mapped(charges: pl.LazyFrame, mappings: pl.DataFrame) -> tuple[pl.LazyFrame
             expected=" or ".join(_KINDS),
             next_step=f"correct it in {row['source'] or 'the mapping file'}",
         )
-    of = {kind: mappings.filter(pl.col("kind") == kind) for kind in _KINDS}
     direct = {
-        "key": (pl.col(s.CONSUMER_ID), of["key"]),
-        **{f"tag {key}": (tag_value(key), rows) for key, rows in _by_tag(of["tag"]).items()},
-        "service": (pl.col(s.SERVICE_NAME), of["service"]),
+        "key": (pl.col(s.CONSUMER_ID), _of_kind(mappings, "key")),
+        **{f"tag {key}": (pl.col(f"tag {key} match"), rows) for key, rows in tags.items()},
+        "service": (pl.col(s.SERVICE_NAME), _of_kind(mappings, "service")),
     }
-    by_account = {column: (pl.col(column), of["account"]) for column in _ACCOUNTS}
+    by_account = {column: (pl.col(column), _of_kind(mappings, "account")) for column in _ACCOUNTS}
     used = {name: (value, rows) for name, (value, rows) in {**direct, **by_account}.items() if rows.height}
     for name, (value, rows) in used.items():
         table = rows.select(
@@ -128,6 +160,10 @@ def _mapped(charges: pl.LazyFrame, mappings: pl.DataFrame) -> tuple[pl.LazyFrame
             table.lazy(), on=f"{name} match", how="left", maintain_order="left"
         )
     return charges, [name for name in used if name in direct], [name for name in used if name in by_account]
+
+
+def _of_kind(mappings: pl.DataFrame, kind: str) -> pl.DataFrame:
+    return mappings.filter(pl.col("kind") == kind)
 
 
 def _by_tag(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
