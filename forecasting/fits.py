@@ -12,7 +12,7 @@ import numpy as np
 
 from finops.execution import executor, fan_out, usable_cores
 from forecasting.baselines import baseline_paths
-from forecasting.method import DEFAULT, SHORT_DAYS, Path, forecast_path
+from forecasting.method import DEFAULT, FULL_DAYS, Path, forecast_path
 from forecasting.series import DailySeries, Refusal
 
 POOL_FITS: Final = 60
@@ -53,9 +53,9 @@ class _Fit:
 
 
 def usable_cutoffs(series: DailySeries, cutoffs: Sequence[int]) -> tuple[int, ...]:
-    """The cutoffs before which the series has history enough for the default method, ascending, each once."""
+    """The cutoffs before which the series has a full history for the default method, ascending, each once."""
     known = np.cumsum(~np.isnan(series.values))
-    return tuple(sorted({c for c in cutoffs if 0 < c <= len(known) and known[c - 1] >= SHORT_DAYS}))
+    return tuple(sorted({c for c in cutoffs if 0 < c <= len(known) and known[c - 1] >= FULL_DAYS}))
 
 
 def fit_all(

@@ -30,7 +30,7 @@ class Forecast:
 
     @property
     def fallbacks(self) -> dict[str, str]:
-        """The series that a simple model had to serve, with that model's name, which says why."""
+        """The series whose history is too short or too plain for the default, with the model's name, which says so."""
         simple = self.rows.filter(pl.col(MODEL).str.contains("(", literal=True)).unique([SERIES, MODEL]).sort(SERIES)
         return dict(zip(simple[SERIES], simple[MODEL], strict=True))
 

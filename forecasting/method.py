@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 DEFAULT: Final = "prophet_robust_level"
 HISTORY_DAYS: Final = 400
-SHORT_DAYS: Final = 28
-"""Fewer known values than this are a short history."""
+LEAST_DAYS: Final = 28
+"""Fewer known values than this cannot carry the method: the last ones stand for what comes."""
+FULL_DAYS: Final = 56
+"""Fewer than this carry it, but are called a short history: no past fit of theirs says how far it misses."""
+SHORT: Final = "short history"
 LEAST_NON_ZERO: Final = 3
 FALLBACK_DAYS: Final = 14
 RANGE_MARGIN: Final = 0.7
@@ -72,8 +75,8 @@ def forecast_path(series: DailySeries, *, horizon: int) -> Path:
 
 
 def _too_thin(recent: Floats) -> str | None:
-    if len(recent) < SHORT_DAYS:
-        return "short history"
+    if len(recent) < LEAST_DAYS:
+        return SHORT
     if np.ptp(recent) == 0:
         return "constant"
     if np.count_nonzero(recent) < LEAST_NON_ZERO:
@@ -116,7 +119,7 @@ def _robust_level(series: DailySeries, horizon: int) -> Path:
     center = np.clip(level[-1] + calendar[n:], low, high)
     scatter = (residual - local)[~np.isnan(residual)][-MEAN_RESIDUALS:].clip(-MEAN_CLIP, MEAN_CLIP)
     return Path(
-        model=DEFAULT,
+        model=DEFAULT if len(known) >= FULL_DAYS else f"{DEFAULT} ({SHORT})",
         unit=unit,
         center=center,
         mean=unit * np.sinh(center[:, None] + scatter).mean(axis=1),

@@ -51,8 +51,8 @@ class History:
 class ForecastRun:
     """What a run froze: its id (None where there was nothing to forecast), how many series and rows, to which day.
 
-    accuracy: pooled backtest figures by model (and currency, where there are several); models: the one used in each
-    currency; fallbacks: series served by a simple model that says why; refused: series that got no forecast.
+    accuracy: pooled backtest figures by model and currency; models: the one used in each currency; fallbacks: series
+    whose history is too short or too plain, with the model that says so; refused: series that got no forecast.
     """
 
     forecast_id: str | None

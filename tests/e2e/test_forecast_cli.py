@@ -30,7 +30,7 @@ def finops(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     return call
 
 
-def daily_csv(folder: Path, days: int = 60) -> Path:
+def daily_csv(folder: Path, days: int = 90) -> Path:
     """Two teams: one with half cost at weekends and an empty last row, one too new for more than a simple model."""
     lines = ["team,day,cost"]
     for k in range(days):
@@ -52,7 +52,7 @@ def test_a_csv_is_forecast_series_by_series_from_its_own_last_row(finops: Run, t
     assert out.splitlines()[0] == "series,date,model,mean,p025,p05,p10,p50,p90,p95,p975"
     search = [row for row in rows if row["series"] == "search"]
     ads = [row for row in rows if row["series"] == "ads"]
-    assert [row["date"] for row in search] == [str(FIRST + timedelta(days=60 + k)) for k in range(14)]
+    assert [row["date"] for row in search] == [str(FIRST + timedelta(days=90 + k)) for k in range(14)]
     assert ads[0]["date"] == str(FIRST + timedelta(days=10))
     assert {row["model"] for row in ads} == {"median_14 (short history)"}
     for row in search:

@@ -162,6 +162,7 @@ def test_odd_series_get_a_sane_forecast_and_the_rest_go_on() -> None:
         "constant": "median_14 (constant)",
         "one": "median_14 (short history)",
         "two_values": "median_14 (under 3 non-zero days)",
+        "gappy": "prophet_robust_level (short history)",
     }
     last = made.rows.group_by("series").agg(pl.all().sort_by("date").last())
     by_name = {row["series"]: row for row in last.iter_rows(named=True)}

@@ -50,11 +50,11 @@ def test_a_baseline_that_explodes_is_clipped_to_the_range_of_the_history() -> No
         assert found.mean.max() < 10 * history.values.max(), name
 
 
-def test_cutoffs_need_28_known_days_before_them() -> None:
+def test_cutoffs_need_a_full_history_before_them() -> None:
     """Missing days do not count as history; a cutoff beyond the end is none."""
-    values = np.ones(60)
+    values = np.ones(90)
     values[:10] = np.nan
-    assert usable_cutoffs(series(values), [37, 38, 60, 61, -5, 60]) == (38, 60)
+    assert usable_cutoffs(series(values), [65, 66, 90, 91, -5, 90]) == (66, 90)
 
 
 def test_reach_is_the_quantile_of_past_misses_blended_with_the_simple_one() -> None:
@@ -106,8 +106,8 @@ def test_backtest_figures_are_those_of_the_folds() -> None:
 
 def test_a_series_too_short_for_an_origin_is_named() -> None:
     """No figures, no guess: the refusal says how far ahead it was asked for."""
-    assert backtest_task(series(np.ones(50)), horizon=30, origins=3) is None
-    days = pl.date_range(date(2026, 1, 1), date(2026, 2, 19), eager=True)
+    assert backtest_task(series(np.ones(80)), horizon=30, origins=3) is None
+    days = pl.date_range(date(2026, 1, 1), date(2026, 3, 21), eager=True)
     done = backtest(pl.DataFrame({"series": "a", "date": days, "value": 1.0}), horizon=30, origins=3)
     assert done.series.is_empty()
     assert done.chosen == DEFAULT

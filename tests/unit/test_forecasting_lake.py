@@ -47,8 +47,9 @@ def values(lake: Lake, **options: object) -> dict[str, list[Decimal | None]]:
 
 
 def test_a_day_without_a_charge_is_zero_and_a_day_without_a_ledger_is_missing(lake: Lake) -> None:
-    """Search did not spend on day 1, nobody is known to have spent on day 2."""
-    fill(lake, [charge(0, "5", team="search"), charge(1, "7", team="ads"), charge(3, "1.5", team="search")])
+    """Search did not spend on day 1, and no bill says what anybody spent on day 2."""
+    derived = charge(2, "3", team="search") | {s.LEDGER_ROLE: s.DERIVED}
+    fill(lake, [charge(0, "5", team="search"), charge(1, "7", team="ads"), charge(3, "1.5", team="search"), derived])
     assert values(lake, by=["team"]) == {
         "team=ads": [Decimal(7), None, Decimal(0)],
         "team=search": [Decimal(5), Decimal(0), None, Decimal("1.5")],
@@ -140,7 +141,11 @@ def test_a_run_freezes_ai_spend_lands_its_months_and_is_judged_later(config: Con
     assert frozen.height == run.rows == 3 * 45
     assert frozen["date"].min() == day(42)
     assert (run.cutoff, run.series, run.models) == (day(41), 3, {"USD": "prophet_robust_level"})
-    assert run.fallbacks == {"purpose=inference": "median_14 (constant)"}
+    assert run.fallbacks == {
+        "purpose=inference": "median_14 (constant)",
+        "purpose=training": "prophet_robust_level (short history)",
+        "total": "prophet_robust_level (short history)",
+    }
     assert any("too short for a backtest" in line for line in said)
 
     assert track_record(config, lake).is_empty()
@@ -165,7 +170,7 @@ def test_a_baseline_that_the_backtest_prefers_makes_the_forecast(
     config: Config, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The frozen rows carry its name and its values; figures are kept by series and pooled."""
-    fill(lake, company(90))
+    fill(lake, company(110))
     monkeypatch.setattr("forecasting.backtest.choose_model", lambda pooled: "run_rate_30")
     monkeypatch.setattr("forecasting.baselines._statistical", lambda history, horizon: {})  # they are slow
     run = refresh(short_run(config), lake, say=lambda text: None)
