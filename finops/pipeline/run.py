@@ -1,0 +1,155 @@
+"""A whole run: tables, bills, tie-out, forecasts, plans, alerts, exports, and a summary that an executive understands."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+
+from connectors import demo
+from finops import schema as s
+from finops.config import Config, load_config
+from finops.errors import SourceUnreachable
+from finops.pipeline import alerting, exports, forecasts, ingest, placement, quality, tables
+from finops.store import Lake
+from reports.views.movement import coverage
+from reports.views.scope import Scope
+from reports.views.spend import spend_in
+from reports.views.words import compact, percent, period_name
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One sentence of a summary, under its topic."""
+
+    topic: str
+    text: str
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did and found.
+
+    attention: a budget is breached, a period does not tie out, or rows lie in quarantine. unreachable: sources that
+    did not answer. paths: the files that it wrote.
+    """
+
+    lines: tuple[Line, ...]
+    paths: tuple[Path, ...]
+    attention: bool
+    unreachable: tuple[str, ...]
+
+
+def demonstrate(home: Path, *, months: int, seed: int, today: date, say: Say) -> RunSummary:
+    """Write the demo company's exports and finops.toml into a home, then run it."""
+    company = demo.write(home, months=months, seed=seed, today=today)
+    say(f"{company.name}: {months} months of raw exports, {company.charges:,} cloud charges, in {home / 'raw'}")
+    config = load_config(home)
+    return run(config, Lake.of(config), today=today, say=say)
+
+
+def run(config: Config, lake: Lake, *, today: date, say: Say) -> RunSummary:
+    """Do everything that the config asks for, in order; a source that does not answer leaves the others done."""
+    tables.load(config, lake, say=say)
+    unreachable: list[str] = []
+    quarantined = 0
+    for source in config.sources:
+        try:
+            batches = ingest.ingest(config, lake, source, say=say, until=today + timedelta(days=1))
+            quarantined += sum(b.rows_quarantined for b in batches)
+        except SourceUnreachable as error:
+            say(f"error: {error}")
+            unreachable.append(source.id)
+    tied = quality.reconcile(lake)
+    forecast = forecasts.refresh(config, lake, say=say)
+    placement.write_missing_scenarios(config, lake, say=say)
+    plans = placement.refresh(config, lake, say=say)
+    alerts = alerting.raise_alerts(config, lake, say=say, today=today)
+    written = exports.export(config, lake, say=say)
+    lines = [
+        *(Line("Spend", text) for text in _spend(lake)),
+        *(Line("Tie-out", text) for text in _tie_out(tied, quarantined, unreachable)),
+        *(Line("Forecast", text) for text in [*_landing(config, lake), *forecasts.summary(forecast)]),
+        *(Line("Placement", text) for text in placement.summary(plans)),
+        *(Line("Alerts", text) for text in alerting.summary(alerts)),
+    ]
+    off = ~tied["status"].is_in(["tied_out", "no_invoice"])
+    return RunSummary(
+        tuple(lines),
+        tuple(file.path for file in written.files),
+        attention=bool(off.any() or quarantined or alerts.breached),
+        unreachable=tuple(unreachable),
+    )
+
+
+def _spend(lake: Lake) -> Iterator[str]:
+    """AI spend of the last whole month beside the one before, and who moved it."""
+    known = coverage(lake)
+    if known is None:
+        yield "the lake holds no spend yet; configure a source in finops.toml"
+        return
+    month = _last_whole_month(known.last)
+    now, before = (
+        Scope(where={s.IS_AI: (True,)}, start=start, end=end) for start, end in (month, _month_before(month[0]))
+    )
+    prior = {r["currency"]: r["cost"] for r in spend_in(lake, before).totals.to_dicts()}
+    for row in spend_in(lake, now).totals.to_dicts():
+        currency, cost, was = row["currency"], row["cost"], prior.get(row["currency"])
+        change = (
+            f", {percent((cost - was) / was, signed=True)} on {period_name(*_month_before(month[0]))}" if was else ""
+        )
+        yield f"{period_name(*month)}: {compact(cost)} {currency} on AI{change}{_share(lake, now, currency, cost)}."
+
+
+def _share(lake: Lake, scope: Scope, currency: str, total: Decimal) -> str:
+    """The purpose that takes most of it."""
+    rows = spend_in(lake, scope, by=("purpose",)).rows.filter(pl.col("currency") == currency)
+    top = rows.sort("cost", descending=True).head(1).to_dicts()
+    return f"; {percent(top[0]['cost'] / total)} of it is {top[0]['purpose']}" if top and total else ""
+
+
+def _tie_out(tied: pl.DataFrame, quarantined: int, unreachable: list[str]) -> Iterator[str]:
+    invoiced = tied.filter(pl.col("invoice").is_not_null())
+    exact = invoiced.filter(pl.col("status") == "tied_out")
+    if len(invoiced):
+        yield f"{len(exact)} of {len(invoiced)} invoices tie out; {len(tied) - len(invoiced)} periods have no invoice yet."
+    for row in invoiced.filter(pl.col("status") != "tied_out").to_dicts():
+        yield (
+            f"{row['source_id']} {row['billing_period']}: the invoice is {compact(row['residual'])} {row['currency']} "
+            f"({percent(row['residual_ratio'])}) above what the bill shows; see `finops reconcile`."
+        )
+    if quarantined:
+        yield f"{quarantined:,} rows lie in quarantine with their reasons; see `finops quality`."
+    if unreachable:
+        yield f"not reached: {', '.join(unreachable)}; their figures are those of the last run."
+
+
+def _landing(config: Config, lake: Lake) -> Iterator[str]:
+    """Where the open month lands, for all AI spend."""
+    rows = forecasts.month_landing(config, lake).filter(pl.col("grouping") == forecasts.TOTAL).sort("period")
+    for row in rows.group_by("currency", maintain_order=True).first().to_dicts():
+        month = period_name(*_month_of(row["period"]))
+        yield (
+            f"{month} lands at {compact(row['landing'])} {row['currency']}: {compact(row['actual'])} billed to "
+            f"{row['cutoff']:%-d %B}, {compact(row['expected_rest'])} still expected."
+        )
+
+
+def _last_whole_month(last: date) -> tuple[date, date]:
+    """The newest month of which every day is known."""
+    tomorrow = last + timedelta(days=1)
+    return _month_before(tomorrow.replace(day=1))
+
+
+def _month_before(first: date) -> tuple[date, date]:
+    end = first - timedelta(days=1)
+    return end.replace(day=1), end
+
+
+def _month_of(period: str) -> tuple[date, date]:
+    first = date.fromisoformat(f"{period}-01")
+    return first, (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
