@@ -1,7 +1,7 @@
 """Alert rules: budgets that are missed, AI spend that nobody owns, committed accelerators that stand idle.
 
-Pure functions over frames. The same cause in the same period is the same record: its id is made of rule, scope, period
-and currency, so that what people decided about it (acknowledged, resolved) stays with it from run to run.
+Pure functions over frames. The same cause in the same period is the same record: its id is made of rule, kind, scope,
+period and currency, so that what people decided about it (acknowledged, resolved) stays with it from run to run.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ class Alert:
     @property
     def alert_id(self) -> str:
         """Ten hex digits that the same cause in the same period always has."""
-        cause = "\n".join((self.rule, self.scope, self.period, self.currency))
+        cause = "\n".join((self.rule, self.kind, self.scope, self.period, self.currency))
         return hashlib.sha256(cause.encode()).hexdigest()[:10]
 
 
@@ -96,16 +96,17 @@ def budget_alerts(status: pl.DataFrame) -> list[Alert]:
 
 def _budget_alert(row: dict[str, Any]) -> Alert:
     budget, landing, actual = (row[name] for name in ("budget", "landing", "actual"))
-    currency, scope = str(row["currency"]), str(row["scope"])
-    status, ratio = str(row["status"]), row["ratio"]
+    currency, scope, cost = str(row["currency"]), str(row["scope"]), str(row["cost"])
+    status, ratio, missing = str(row["status"]), row["ratio"], row["not_counted"]
     words = _BASIS_WORDS[str(row["basis"])].format(actual=_money(actual, currency), landing=_money(landing, currency))
+    what = _scope_words(scope) + ("" if cost == "effective" else f" ({cost} cost)")
     share = "" if ratio is None else f" ({abs(ratio):.1%})"
     difference = f"{_money(abs(landing - budget), currency)}{share} {'over' if landing > budget else 'under'}"
     return Alert(
-        rule=BUDGET_VARIANCE, kind="budget", severity=_SEVERITY_OF[status], scope=scope, period=str(row["period"]),
-        currency=currency, expected=budget, actual=landing, variance_ratio=ratio, owner=row["owner"],
-        message=f"{_scope_words(scope)}: {row['period']} {words}, {difference} "
-        f"the budget of {_money(budget, currency)}.",
+        rule=BUDGET_VARIANCE, kind=f"{cost}_budget", severity=_SEVERITY_OF[status], scope=scope,
+        period=str(row["period"]), currency=currency, expected=budget, actual=landing, variance_ratio=ratio, owner=row["owner"],
+        message=f"{what}: {row['period']} {words}, {difference} the budget of {_money(budget, currency)}."
+        + (f" Not counted, for want of a rate: {missing}." if missing else ""),
         next_step=_BUDGET_STEPS[status],
     )  # fmt: skip
 

@@ -13,6 +13,8 @@ from finops.errors import CallError
 DIMENSIONS: Final = tuple(name for name in s.SHORT_NAMES if name not in ("day", "period", "owner", "currency"))
 """The words that a scope may use; `owner` is left out because in a budget it names a person."""
 ALL: Final = "all"
+NONE: Final = "(none)"
+"""The value of charges that have none in a dimension."""
 
 _PERIOD = re.compile(r"(\d{4})(?:-(?:(0[1-9]|1[0-2])(?:-01)?|[Qq]([1-4])))?")
 
@@ -35,7 +37,7 @@ class Scope:
         """True for the rows of spend_daily that lie in this scope."""
         return pl.all_horizontal(
             pl.lit(True),
-            *(pl.col(s.SHORT_NAMES[name]).cast(pl.String).eq_missing(pl.lit(value)) for name, value in self.terms),
+            *(pl.col(s.SHORT_NAMES[name]).cast(pl.String).fill_null(NONE) == value for name, value in self.terms),
         )
 
 

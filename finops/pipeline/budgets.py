@@ -16,6 +16,7 @@ from finops.config import Config
 from finops.errors import InputError
 from finops.scope import Period, Scope, parse_period, parse_scope
 from finops.store import Lake
+from reports.export import csv_text, write_whole
 
 STATUS: Final[dict[str, pl.DataType]] = {
     "budget_id": pl.String(), "scope": pl.String(), "owner": pl.String(), "currency": pl.String(), "cost": pl.String(),
@@ -78,9 +79,18 @@ class _Ledger:
         return cls(
             daily,
             settled_until(billed, today),
-            lake.scan("fx_rates").collect().sort("day"),
+            _both_ways(lake.scan("fx_rates").collect()),
             lake.scan("forecasts").filter(newest_forecast).collect(),
         )
+
+
+def _both_ways(rates: pl.DataFrame) -> pl.DataFrame:
+    """The rates, and 1 / rate where the other direction is not given; by day."""
+    given = rates.select("day", "base", "quote", "rate")
+    turned = given.select(
+        "day", base="quote", quote="base", rate=(pl.lit(Decimal(1), dtype=s.MONEY) / pl.col("rate")).cast(s.MONEY)
+    )
+    return pl.concat([given, turned]).unique(["day", "base", "quote"], keep="first", maintain_order=True).sort("day")
 
 
 def settled_until(billed: pl.LazyFrame, today: date) -> date:
@@ -230,11 +240,8 @@ def export_budgets(config: Config, lake: Lake, path: Path, *, today: date | None
     Decimals are written in full, so that an unchanged file reads back to the same amounts.
     """
     status = budget_status(config, lake, today=today).rename({"landing": "forecast"})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    plain = status.select(EXPORTED).with_columns(
-        pl.col(name).cast(pl.String).str.replace(r"\.?0+$", "") for name in ("budget", "actual", "forecast", "variance")
-    )
-    plain.write_csv(path)
+    text = csv_text(status.select(EXPORTED))
+    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
     return BudgetFile(path, len(status), 0, _totals(status.rename({"budget": "amount"})))
 
 

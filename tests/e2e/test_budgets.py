@@ -56,7 +56,8 @@ def budgeted(home: Path) -> Config:
     home.mkdir()
     (home / "finops.toml").write_text('[tables]\nbudgets = "budgets.csv"\n')
     (home / "budgets.csv").write_text(
-        "team,2026-08,2026-09,2026-10,2026-11,2026-Q4,budget owner\nSupport,310,400,310,300,1000,Ana\n,310,300,310,,,\n"
+        "team,2026-08,2026-09,2026-10,2026-11,2026-Q4,budget owner\nSupport,310,400,310,300,1000,Ana\n"
+        ",310,300,310,,,\n(none),,999,,,,\n"
     )
     return Config(home=home, tables=FinanceTables(budgets=Path("budgets.csv")))
 
@@ -85,6 +86,7 @@ def test_each_period_is_held_against_what_was_billed(budgeted: Config, lake: Lak
     assert of("team=Support", "2026-08") == (310, 310, "on_track", "actual")
     assert of("team=Support", "2026-09") == (300, 300, "under", "actual")
     assert of("all", "2026-09") == (830, 830, "breach", "actual")
+    assert of("team=(none)", "2026-09") == (530, 530, "under", "actual")
     assert of("team=Support", "2026-10") == (100, 310, "on_track", "run_rate")
     assert of("team=Support", "2026-Q4") == (100, 920, "on_track", "run_rate")
     assert of("team=Support", "2026-11") == (0, None, "planned", None)
@@ -141,6 +143,14 @@ def test_other_currencies_count_at_the_rate_of_their_day(budgeted: Config, lake:
     config = budgeted.model_copy(update={"tables": FinanceTables(budgets=Path("budgets.csv"), fx_rates=Path("fx.csv"))})
     found = fares(config, lake)["team=Support", "2026-08"]
     assert (found["actual"], found["not_counted"]) == (310 + 110 + 150, "CHF 7.00")
+    (budgeted.home / "budgets.csv").write_text(
+        "scope,period,amount,currency\nteam=Support,2026-08,1,EUR\nall,2026-08,1,CHF\n"
+    )
+    found = fares(config, lake)
+    one = Decimal(1).scaleb(-18)
+    thirty_days, last = 300 * (1 / Decimal("1.1")).quantize(one), 10 * (1 / Decimal("1.5")).quantize(one)
+    assert found["team=Support", "2026-08"]["actual"] == 200 + thirty_days + last
+    assert found["all", "2026-08"]["actual"] == 7
 
 
 def test_alerts_are_raised_kept_and_set_the_exit_code(
@@ -208,15 +218,15 @@ def test_budgets_go_out_and_come_back(budgeted: Config, lake: Lake, load_json: C
     exported = load_json()
     assert run([*home, "budget", "import", str(file)]) == 0
     imported = load_json()
-    assert imported["totals"] == exported["totals"] == [{"currency": "USD", "budget": "3240"}]
+    assert imported["totals"] == exported["totals"] == [{"currency": "USD", "budget": "4239"}]
     assert imported["changed"] == 0
     edited = file.read_text().replace("2026-11,300,", "2026-11,350.25,")
     file.write_text(edited)
     assert run([*home, "budget", "import", str(file)]) == 0
-    assert load_json()["totals"] == [{"currency": "USD", "budget": "3290.25"}]
+    assert load_json()["totals"] == [{"currency": "USD", "budget": "4289.25"}]
     assert tables.load(budgeted, lake, say=lambda _: None).changed == ()
     before = lake.scan("budgets").collect()
-    assert before["amount"].sum() == Decimal("3290.25")
+    assert before["amount"].sum() == Decimal("4289.25")
     for wrong in (edited.replace("Ana,USD", "Ana,EUR"), edited.replace("team=Support", "team=Suport")):
         file.write_text(wrong)
         assert run([*home, "budget", "import", str(file)]) == 2

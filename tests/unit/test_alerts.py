@@ -20,6 +20,7 @@ def status(**changed: object) -> pl.DataFrame:
     row = {
         "scope": "team=Support", "owner": "Ana", "currency": "USD", "period": "2026-10", "budget": Decimal(1000),
         "actual": Decimal(900), "landing": Decimal(1200), "ratio": 0.2, "status": "breach", "basis": "forecast",
+        "cost": "effective", "not_counted": None,
     }  # fmt: skip
     return pl.DataFrame([{**row, **changed}])
 
@@ -75,6 +76,10 @@ def test_budget_alert_says_money_scope_and_next_step() -> None:
         status(scope="all", status="under", basis="actual", actual=Decimal(800), landing=Decimal(800), ratio=-0.2)
     )[0]
     assert closed.message == "All spend: 2026-10 cost USD 800.00, USD 200.00 (20.0%) under the budget of USD 1,000.00."
+    billed = alerts.budget_alerts(status(cost="billed", not_counted="CHF 7.00"))[0]
+    assert billed.message.startswith("Team Support (billed cost): 2026-10 is heading for")
+    assert billed.message.endswith("budget of USD 1,000.00. Not counted, for want of a rate: CHF 7.00.")
+    assert billed.alert_id != alert.alert_id
     assert alerts.budget_alerts(status(status="on_track")) == alerts.budget_alerts(status(status="planned")) == []
 
 
