@@ -79,7 +79,7 @@ def cheapest_fleet(case: FleetCase, *, time_limit_s: float = 60) -> Fleet:
     Raises InputError when a request size that occurs is served by no type.
     """
     problem = pulp.LpProblem("fleet", pulp.LpMinimize)
-    counts = {g: pulp.LpVariable(f"count_{k}", 0, cat=pulp.LpInteger) for k, g in enumerate(case.gpu_info)}
+    counts = {g: problem.add_variable(f"count_{k}", 0, cat=pulp.LpInteger) for k, g in enumerate(case.gpu_info)}
     problem.setObjective(pulp.LpAffineExpression({n: float(case.gpu_info[g].cost) for g, n in counts.items()}))
     loads: dict[str, dict[pulp.LpVariable, float]] = {g: {} for g in counts}
     for i, row in enumerate(case.workload_distribution):
@@ -95,7 +95,7 @@ def cheapest_fleet(case: FleetCase, *, time_limit_s: float = 60) -> Fleet:
                     next_step="add a type that can serve them, or take them out of workload_distribution",
                 )
             slices = {
-                g: pulp.LpVariable(f"slices_{i}_{j}_{k}", 0, case.slice_factor, cat=pulp.LpInteger)
+                g: problem.add_variable(f"slices_{i}_{j}_{k}", 0, case.slice_factor, cat=pulp.LpInteger)
                 for k, g in enumerate(counts)
                 if g in able
             }

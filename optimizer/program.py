@@ -4,6 +4,7 @@ Months t, load blocks b and demand scenarios s are numbered; workloads and optio
 open) is the same in all s, the second (x, a) is chosen for each. The constraints are in optimizer/constraints.py.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,7 +30,10 @@ class Row:
 
 @dataclass
 class Program:
-    """A scenario under a policy, as variables and rows; `forbidden` pairs (workload, option) are left out."""
+    """A scenario under a policy, as variables and rows; `forbidden` pairs (workload, option) are left out.
+
+    A forbidden option may still serve until another one can stand, or the question of what else could would be moot.
+    """
 
     scenario: Scenario
     policy: Policy
@@ -68,11 +72,23 @@ class Program:
     def permitted(self, workload: Workload, option: PayAsYouGo | Block, month: int) -> bool:
         """Whether rules and policy let the workload use the option in that month."""
         pair = (workload.name, option.name)
-        if pair not in self.pairs or pair in self.forbidden or pair not in self._useful:
+        if pair not in self.pairs or pair not in self._useful:
+            return False
+        if pair in self.forbidden and month >= self._alternative[workload.name]:
             return False
         if month < self._bridge[workload.name]:
             return policies.bridges(workload, option)
         return policies.follows(self.policy, workload, option, self._exempt)
+
+    @cached_property
+    def _alternative(self) -> dict[str, int]:
+        """The month in which each workload's first option that is not forbidden can serve; until then none is."""
+        first: dict[str, int] = {}
+        for w, o in self.pairs - self.forbidden:
+            month = feasibility.first_month(self.scenario, self.scenario.option(o))
+            if month is not None:
+                first[w] = min(month, first.get(w, month))
+        return defaultdict(int, first)
 
     @cached_property
     def _exempt(self) -> frozenset[str]:
@@ -204,26 +220,25 @@ def _add_variables(p: Program) -> None:
                     continue
                 for b in p.blocks:
                     for s in p.courses:
-                        family[w.name, o.name, t, b, s] = pulp.LpVariable(
-                            f"{kind}_w{i}_o{j}_t{t:02d}_b{b}_s{s}", lowBound=0
-                        )
+                        name = f"{kind}_w{i}_o{j}_t{t:02d}_b{b}_s{s}"
+                        family[w.name, o.name, t, b, s] = p.problem.add_variable(name, lowBound=0)
     used = {str(option) for _, option, *_ in p.a}
     for j, k in enumerate(p.scenario.options):
         if isinstance(k, PayAsYouGo):
             continue
         for t in p.months:
             if k.name in used and terms.may_be_bought(p.scenario, k, t):
-                p.y[k.name, t] = pulp.LpVariable(f"y_o{j}_t{t:02d}", lowBound=0, cat=pulp.LpInteger)
+                p.y[k.name, t] = p.problem.add_variable(f"y_o{j}_t{t:02d}", lowBound=0, cat=pulp.LpInteger)
     for j, site in enumerate(p.scenario.sites):
         servers = [k for k in p.scenario.blocks if getattr(k, "site", None) == site.name]
         for t in p.months:
             standing = [k for k in servers if any(p.active(k, t))]
             if not site.spare or not standing:
                 continue
-            p.open[site.name, t] = pulp.LpVariable(f"open_g{j}_t{t:02d}", cat=pulp.LpBinary)
+            p.open[site.name, t] = p.problem.add_variable(f"open_g{j}_t{t:02d}", cat=pulp.LpBinary)
             for k in standing:
                 name = f"held_o{p.scenario.options.index(k)}_t{t:02d}"
-                p.held[k.name, t] = pulp.LpVariable(name, lowBound=0, cat=pulp.LpInteger)
+                p.held[k.name, t] = p.problem.add_variable(name, lowBound=0, cat=pulp.LpInteger)
 
 
 def _can_stand(p: Program, option: Block, month: int) -> bool:
