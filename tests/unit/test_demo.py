@@ -410,3 +410,18 @@ def test_budgets_are_breached_where_the_incident_is(demo: Written) -> None:
     assert ratio.pop("purpose=inference") > 1.1
     assert ratio.pop("all") < 1.1
     assert all(0.6 < r < 1.05 for r in ratio.values()), ratio
+
+
+def test_the_page_names_everything_that_is_planted(demo: Written) -> None:
+    """docs/demo-company.md tells of every incident, team and file, and of each incident's own day."""
+    page = (Path(__file__).parents[2] / "docs/demo-company.md").read_text()
+    for incident in demo.truth["incidents"]:
+        line = next(line for line in page.splitlines() if line.startswith(f"| `{incident['kind']}`"))
+        if "from day" in line or "days 118" in line:
+            ago = (demo.company.last_day - date.fromisoformat(incident["first_day"])).days
+            assert re.search(rf"days? {ago}\b", line), line
+    teams = {o["team"] for o in demo.truth["owners"]} - {"unknown"}
+    assert all(f"**{team}**" in page for team in teams)
+    assert all(Path(path).parts[0] + "/" + Path(path).parts[1] in page for path in demo.truth["files"].values())
+    idle = Decimal(demo.incident("idle_reserved_accelerators")["extra_cost_by_period"]["2026-10"])
+    assert round(idle, -3) == 94_000
