@@ -104,7 +104,8 @@ def _budget_alert(row: dict[str, Any]) -> Alert:
     difference = f"{_money(abs(landing - budget), currency)}{share} {'over' if landing > budget else 'under'}"
     return Alert(
         rule=BUDGET_VARIANCE, kind=f"{cost}_budget", severity=_SEVERITY_OF[status], scope=scope,
-        period=str(row["period"]), currency=currency, expected=budget, actual=landing, variance_ratio=ratio, owner=row["owner"],
+        period=str(row["period"]), currency=currency, expected=budget, actual=landing, variance_ratio=ratio,
+        owner=row["owner"],
         message=f"{what}: {row['period']} {words}, {difference} the budget of {_money(budget, currency)}."
         + (f" Not counted, for want of a rate: {missing}." if missing else ""),
         next_step=_BUDGET_STEPS[status],
