@@ -136,13 +136,13 @@ def _calendar_part(series: DailySeries, z: Floats, horizon: int) -> Floats:
     """
     n, days = len(z), series.days(horizon)
     effects = month_effects(days, ~np.isnan(z))
-    first = _prophet_parts(days, z, effects)
+    first = fit_prophet(days, z, effects)
     residual = z - _sum(first)[:n]
     local = rolling_median(residual)
     deviation = residual - local
     limit = outlier_limit(deviation)
     excess = deviation - deviation.clip(-limit, limit)
-    second = _prophet_parts(days, z - local + local.mean() - excess, effects)
+    second = fit_prophet(days, z - local + local.mean() - excess, effects)
     return _shrunk(second, z)
 
 
@@ -169,7 +169,7 @@ def _sum(parts: dict[str, Floats]) -> Floats:
     return total
 
 
-def _prophet_parts(days: np.ndarray, z: Floats, effects: dict[str, Floats]) -> dict[str, Floats]:
+def fit_prophet(days: np.ndarray, z: Floats, effects: dict[str, Floats]) -> dict[str, Floats]:
     """Prophet's additive parts (trend, weekly, each month effect) over all `days`, fitted on the first len(z)."""
     import pandas as pd  # type: ignore[import-untyped]  # Prophet's border
 

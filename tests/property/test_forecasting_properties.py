@@ -190,7 +190,7 @@ def test_a_series_that_stan_cannot_fit_is_refused_and_the_rest_go_on(monkeypatch
     def failing(*_: object) -> dict[str, Floats]:
         raise RuntimeError("line search failed")
 
-    monkeypatch.setattr("forecasting.method._prophet_parts", failing)
+    monkeypatch.setattr("forecasting.method.fit_prophet", failing)
     made = forecast(frame(a=weekly(60), b=[1.0, 2.0]), horizon=5, workers=1)
     assert made.rows["series"].unique().to_list() == ["b"]
     assert "line search failed" in made.refused[0].reason
