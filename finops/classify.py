@@ -28,6 +28,7 @@ from finops.rules import (
     RuleValues,
     load_rules,
     machine,
+    spellings,
 )
 
 SOURCE: Final = "source"
@@ -53,9 +54,9 @@ _MEASURES: Final = {s.ACCELERATOR_HOURS: "seconds", s.TOKENS: "tokens", s.REQUES
 """Column <- what the consumed (else the pricing) quantity must be a number of."""
 _QUANTITIES: Final = {"consumed": s.CONSUMED_QUANTITY, "pricing": s.PRICING_QUANTITY}
 _UNIT: Final = re.compile(
-    r"(?:(?P<size>[\d,]+)\s*)?(?P<prefix>[KMB])?[\s_-]*(?:(?P<tokens>tokens?)|(?P<requests>requests?)"
-    r"|(?:(?:gpu|instance|accelerator|node|vm|tpu|chip|machine|server)[\s_-]*)?(?:(?P<hours>hours?|hrs?|h)"
-    r"|(?P<minutes>minutes?|mins?)|(?P<seconds>seconds?|secs?|s)))?",
+    r"(?:(?P<size>[\d,]+)\s*)?(?:(?P<prefix>[KMB])?[\s_-]*(?:(?P<tokens>tokens?)|(?P<requests>requests?))?"
+    r"|(?:(?:gpu|instance|accelerator|node|vm|tpu|chip|machine|server)[\s_-]*)?"
+    r"(?:(?P<hours>hours?|hrs?|h)|(?P<minutes>minutes?|mins?)|(?P<seconds>seconds?|secs?|s)))",
     re.IGNORECASE,
 )
 _PREFIXES: Final = {"K": 1_000, "M": 1_000_000, "B": 1_000_000_000}
@@ -129,13 +130,13 @@ def explain(charge: Mapping[str, Any], rules: Rules, tags: TagKeys | None = None
         with_owners(row.lazy(), tags or TagKeys(), _NO_MAPPINGS, rules).with_columns(_source_fields(rules)).collect()
     )
     again = {**keyed.row(0, named=True), **decide(keyed, rules).row(0, named=True)}
+    ours = {column: again.get(f"decided {column}", again[column]) for column in (*_DECIDED, *OWNERS)}
     reasons = {match.id: match.why for match in (*rules.facts, *rules.rules)} | _REASONS
     decisions = []
     for column in s.CLASSIFICATION:
-        stored = charge.get(column)
-        value = again[column] if stored is None and column in (*_DECIDED, *OWNERS) else stored
+        value = ours.get(column) if charge.get(column) is None else charge[column]
         if value is not None:
-            by = _decider(column, again) if value == again[column] or column in _MEASURES else SOURCE
+            by = _decider(column, again) if column in _MEASURES or value == ours.get(column) else SOURCE
             decisions.append(Decision(column, value, by, reasons[by]))
     return tuple(decisions)
 
@@ -251,19 +252,13 @@ def identify(name: str, models: tuple[ModelName, ...]) -> tuple[str | None, str 
     plain = re.sub(r"[\s_]+", "-", name.strip().lower())
     for model in models:
         if found := re.search(model.pattern, plain):
-            parts = _spellings(found.groupdict(default=""))
+            parts = spellings(found.groupdict(default=""))
             family, model_id, version = (
                 re.sub(r"[-. ]+$|(?<=-)-+", "", template.format(**parts))
                 for template in (model.family, model.id, model.version)
             )
             return model.developer, family, model_id, version or None
     return None, None, plain, None
-
-
-def _spellings(groups: dict[str, str]) -> dict[str, str]:
-    dashed = {f"{name}_dashed": text.replace(".", "-") for name, text in groups.items()}
-    dotted = {f"{name}_dotted": text.replace("-", ".") for name, text in groups.items()}
-    return groups | dashed | dotted | {f"{name}_title": text.replace("-", " ").title() for name, text in groups.items()}
 
 
 def _with_rules(frame: pl.DataFrame, rules: tuple[Rule, ...]) -> pl.DataFrame:
@@ -369,7 +364,7 @@ def _decider(column: str, again: Mapping[str, Any]) -> str:
         return OWNER
     if column in (s.ACCELERATOR_MODEL, s.ACCELERATOR_COUNT, s.ACCELERATOR_HOURS):
         return str(again["by accelerator"] or "instance-type")
-    return str(again.get(f"by {_FACT_OF.get(column)}") or again[s.CLASSIFIED_BY])
+    return str(again.get(f"by {_FACT_OF.get(column)}") or again[f"decided {s.CLASSIFIED_BY}"])
 
 
 def _first(values: list[pl.Expr]) -> pl.Expr:

@@ -102,6 +102,8 @@ def _with_tags(charges: pl.LazyFrame, wanted: dict[str, pl.Expr]) -> pl.LazyFram
 
     Bills repeat the same tags row after row: a batch of rows that does so reads its distinct ones once.
     """
+    if not wanted:
+        return charges
     kind = pl.Struct(dict.fromkeys(wanted, pl.String()))
     answer = pl.struct(value.alias(name) for name, value in wanted.items()).alias("read")
 
@@ -113,8 +115,6 @@ def _with_tags(charges: pl.LazyFrame, wanted: dict[str, pl.Expr]) -> pl.LazyFram
         once = rows.unique().with_columns(answer)
         return rows.join(once, on=s.TAGS, how="left", nulls_equal=True, maintain_order="left")["read"]
 
-    if not wanted:
-        return charges
     return charges.with_columns(
         pl.col(s.TAGS).map_batches(read, return_dtype=kind, is_elementwise=True).alias("read")
     ).unnest("read")

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Any, Final, Literal
 
 import polars as pl
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from finops import schema as s
 from finops.errors import ConfigError
@@ -135,7 +136,26 @@ class ModelName(_Record):
     developer: str
     family: str
     id: str
-    version: str = "{version}"
+    version: str = ""
+
+    @model_validator(mode="after")
+    def _groups_are_there(self) -> "ModelName":
+        try:
+            groups = re.compile(self.pattern).groupindex
+        except re.error as error:
+            raise ValueError(f"{self.pattern!r} is not a regular expression: {error}") from error
+        for template in (self.family, self.id, self.version):
+            for _, name, _, _ in Formatter().parse(template):
+                if name is not None and name not in spellings(dict.fromkeys(groups, "")):
+                    raise ValueError(f"{template!r} uses {name!r}, which is no named group of the pattern")
+        return self
+
+
+def spellings(groups: dict[str, str]) -> dict[str, str]:
+    """Each group of a model's pattern as it is, with hyphens, with dots, and as a title."""
+    dashed = {f"{name}_dashed": text.replace(".", "-") for name, text in groups.items()}
+    dotted = {f"{name}_dotted": text.replace("-", ".") for name, text in groups.items()}
+    return groups | dashed | dotted | {f"{name}_title": text.replace("-", " ").title() for name, text in groups.items()}
 
 
 class AccountName(_Record):
@@ -262,7 +282,7 @@ def _problem(content: dict[str, Any], error: dict[str, Any]) -> str:
     where = str(table)
     if rest and isinstance(rest[0], int):
         entry = content[table][rest[0]]
-        name = entry.get("id", entry.get("pattern")) if isinstance(entry, dict) else None
+        name = entry.get("pattern", entry.get("id")) if isinstance(entry, dict) else None
         where, rest = f"{table} {name or rest[0] + 1}", rest[1:]
     key = ".".join(str(part) for part in rest if part != "[key]")
     what = "this key is not known" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
