@@ -190,6 +190,12 @@ def read(table: str, path: Path, *, currency: str) -> TableFile:
                 row = _complete_budget(row, currency)
             rows.append({"source": path.name, **row})
             numbers.append(number)
+    if not rows:
+        raise InputError(
+            f"{path} holds no row of {table}",
+            expected="a header and rows",
+            next_step="fill it, or take it out of finops.toml",
+        )
     frame = pl.DataFrame(rows, schema=s.TABLES[table].columns) if not problems else pl.DataFrame()
     problems += _repeated(table, frame) if not problems else []
     if problems:

@@ -86,15 +86,16 @@ def test_every_wrong_cell_is_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("team,period\nA,2026-01\n", "no column amount"),
+        ("\ufeffteam,period\nA,2026-01\n", "no column amount"),
         ("Prupose,period,amount\ninference,2026-01,1\n", "the column Prupose"),
         ("team,scope,period,amount\nA,team=A,2026-01,1\n", "a column scope and also team"),
         ("team,amount,budget,period\nA,1,2,2026-01\n", 'two columns for amount: "amount" and "budget"'),
         ("team,period,amount\nA,2026-01,1\nA,2026-01,2\n", "two rows for team=A, 2026-01"),
+        ("team,period,amount\n,,\n", "holds no row of budgets"),
     ],
 )
 def test_budget_file_that_would_be_misread_is_refused(tmp_path: Path, text: str, found: str) -> None:
-    """A missing, unknown, doubled or contradicting column is refused: it would silently change what a budget covers."""
+    """A missing, unknown, doubled or contradicting column, and a file without rows, are refused."""
     with pytest.raises(InputError, match=found.replace("(", r"\(")):
         budgets(tmp_path, text)
 
