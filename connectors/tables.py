@@ -305,8 +305,11 @@ def _values(table: str, header: _Header, record: Row, where: str, problems: list
 
 
 def _complete_budget(row: dict[str, object], currency: str) -> dict[str, object]:
-    full = {"scope": ALL, "currency": currency, "cost": "effective", **row}
-    return {"budget_id": full["scope"], **full}
+    """The row with its defaults; a budget without an id is named by its scope and what is unusual about it."""
+    usual = {"scope": ALL, "currency": currency, "cost": "effective"}
+    full = {**usual, **row}
+    unusual = [str(full[name]) for name in ("currency", "cost") if full[name] != usual[name]]
+    return {"budget_id": " ".join([str(full["scope"]), *unusual]), **full}
 
 
 def _repeated(table: str, frame: pl.DataFrame) -> list[str]:

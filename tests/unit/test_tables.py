@@ -40,7 +40,7 @@ def test_budget_file_with_a_scope_column(tmp_path: Path) -> None:
     frame = tables.read("budgets", written(tmp_path, text), currency="EUR").frame
     assert frame.select("budget_id", "scope", "period", "amount", "currency", "cost", "owner").rows() == [
         (
-            "purpose=inference;team=Support",
+            "purpose=inference;team=Support USD",
             "purpose=inference;team=Support",
             "2026-10",
             Decimal("1000.5"),
