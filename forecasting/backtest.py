@@ -9,7 +9,7 @@ import polars as pl
 
 from forecasting import metrics
 from forecasting.fits import Fitted, Task, fit_all, usable_cutoffs
-from forecasting.intervals import quantiles, reach_of
+from forecasting.intervals import QUANTILES, quantiles, reach_of
 from forecasting.method import DEFAULT
 from forecasting.selection import choose_model
 from forecasting.series import MODEL, SERIES, DailySeries, Floats, Refusal, read_series
@@ -47,6 +47,7 @@ class _Fold:
     actual: Floats
     mean: Floats
     bands: dict[str, Floats]
+    calibrated: bool
     scale: float
 
 
@@ -71,14 +72,17 @@ def origin_lengths(series: DailySeries, *, horizon: int, origins: int) -> tuple[
     return tuple(reversed(usable_cutoffs(series, wanted)))
 
 
-def backtest_task(series: DailySeries, *, horizon: int, origins: int) -> Task | None:
-    """The fits that a backtest of a series needs; None where no origin has history enough before it."""
+def backtest_task(series: DailySeries, *, horizon: int, origins: int, baseline_bands: bool = True) -> Task | None:
+    """The fits that a backtest of a series needs; None where no origin has history enough before it.
+
+    Without baseline_bands the baselines are fitted at the origins only: less work, and no coverage figures of theirs.
+    """
     lengths = origin_lengths(series, horizon=horizon, origins=origins)
     if not lengths:
         return None
     earlier = [length - STEP_DAYS * back for length in lengths for back in range(1, EARLIER_STEPS + 1)]
     cutoffs = usable_cutoffs(series, [*lengths, *earlier])
-    return Task(series, horizon, cutoffs, compared=cutoffs)
+    return Task(series, horizon, cutoffs, compared=cutoffs if baseline_bands else lengths)
 
 
 def judge(fitted: Sequence[Fitted], *, horizon: int, origins: int, refused: Sequence[Refusal] = ()) -> Backtest:
@@ -109,6 +113,8 @@ def _folds_at(portfolio: Sequence[Fitted], horizon: int, origins: int, back: int
     folds = []
     for model in models:
         reach = reach_of(present, model, gaps=gaps, newest=at)
+        past = (f.paths.get(at[f.series.name] - gap, {}) for f in present for gap in gaps)
+        calibrated = model == DEFAULT or any(model in paths for paths in past)
         for fitted in present:
             length = at[fitted.series.name]
             if (path := fitted.paths[length].get(model)) is None:
@@ -117,7 +123,7 @@ def _folds_at(portfolio: Sequence[Fitted], horizon: int, origins: int, back: int
             known = ~np.isnan(actual)
             bands = {name: values[known] for name, values in quantiles(path, reach).items()}
             scale = metrics.seasonal_scale(fitted.series.values[:length])
-            folds.append(_Fold(fitted.series.name, model, actual[known], path.mean[known], bands, scale))
+            folds.append(_Fold(fitted.series.name, model, actual[known], path.mean[known], bands, calibrated, scale))
     return folds
 
 
@@ -137,14 +143,16 @@ def _figures(folds: Sequence[_Fold], keys: tuple[str, ...]) -> pl.DataFrame:
 def _figures_of(folds: list[_Fold]) -> dict[str, float]:
     actual = np.concatenate([f.actual for f in folds])
     mean = np.concatenate([f.mean for f in folds])
-    band = {name: np.concatenate([f.bands[name] for f in folds]) for name in ("p025", "p10", "p90", "p975")}
+    banded = [f for f in folds if f.calibrated]
+    held = np.concatenate([np.array([]), *(f.actual for f in banded)])
+    band = {name: np.concatenate([np.array([]), *(f.bands[name] for f in banded)]) for name in QUANTILES}
     return {
         "wape": metrics.wape(actual, mean),
         "smape": _mean([metrics.smape(f.actual, f.bands["p50"]) for f in folds]),
         "mase": _mean([metrics.mase(f.actual, f.bands["p50"], f.scale) for f in folds]),
         "bias": metrics.bias(actual, mean),
-        "coverage80": metrics.coverage(actual, band["p10"], band["p90"]),
-        "coverage95": metrics.coverage(actual, band["p025"], band["p975"]),
+        "coverage80": metrics.coverage(held, band["p10"], band["p90"]),
+        "coverage95": metrics.coverage(held, band["p025"], band["p975"]),
     }
 
 

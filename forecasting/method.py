@@ -188,8 +188,9 @@ def _prophet() -> "Prophet":
     from cmdstanpy.utils import get_logger
     from prophet import Prophet
 
-    for logger in (get_logger(), logging.getLogger("prophet")):  # both set their own level when first used
-        logger.setLevel(logging.WARNING)
+    # both set their own level when first used; a fit that fails for good raises, so what they log is only noise
+    for logger in (get_logger(), logging.getLogger("prophet")):
+        logger.setLevel(logging.CRITICAL)
     return Prophet(
         growth="flat",
         weekly_seasonality=True,

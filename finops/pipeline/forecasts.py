@@ -249,7 +249,7 @@ def _about(histories: Mapping[str, History]) -> pl.DataFrame:
 def _task(series: DailySeries, horizon: int, origins: int) -> Task:
     """The fits of a series' forecast and of its backtest together, so that one fan-out does both."""
     ahead = forecast_task(series, horizon=horizon)
-    past = backtest_task(series, horizon=horizon, origins=origins)
+    past = backtest_task(series, horizon=horizon, origins=origins, baseline_bands=False)
     return ahead if past is None else replace(past, cutoffs=(*ahead.cutoffs, *past.cutoffs))
 
 
@@ -291,14 +291,15 @@ def summary(run: ForecastRun) -> list[str]:
     lines += [f"{name}: {model}" for name, model in run.fallbacks.items()]
     lines += [f"{refusal.series}: no forecast, because {refusal.reason}" for refusal in run.refused]
     for currency, model in run.models.items():
-        figures = run.accuracy.filter((pl.col(MODEL) == model) & (pl.col(CURRENCY) == currency))
-        if figures.is_empty():
+        judged = run.accuracy.filter((pl.col(MODEL) == model) & (pl.col(CURRENCY) == currency)).drop_nulls("wape")
+        if judged.is_empty():
             lines.append(f"{currency}: the history is too short for a backtest; {model} is not yet judged.")
-        else:
-            wape, held = figures["wape"][0], figures["coverage80"][0]
-            lines.append(
-                f"{currency}: {model} misses a day's cost by {wape:.1%}; its 80 % band held {held:.0%} of days."
-            )
+            continue
+        figures = judged.row(0, named=True)
+        line = f"{currency}: {model} missed a day's cost by {figures['wape']:.1%} in the backtest"
+        if figures["coverage80"] is not None:
+            line += f"; its 80 % band held {figures['coverage80']:.0%} of days"
+        lines.append(f"{line}.")
     return lines
 
 
