@@ -20,8 +20,10 @@ _DIMENSIONS: Final = {
     "team": s.TEAM, "use_case": s.USE_CASE, "cost_center": s.COST_CENTER, "environment": s.ENVIRONMENT,
     PURPOSE: s.PURPOSE,
 }  # fmt: skip
-OWNERS: Final = (s.TEAM, s.USE_CASE, s.COST_CENTER, s.ENVIRONMENT, s.OWNER_STATUS)
+OWNERS: Final = (s.TEAM, s.USE_CASE, s.COST_CENTER, s.ENVIRONMENT, s.CONSUMER_ID, s.OWNER_STATUS)
 """The columns that this module fills."""
+_CONSUMERS: Final = ("CredentialId", "PrincipalId")
+"""Columns of the FOCUS 1.5 draft that say who called: API key, then person or service account."""
 _KINDS: Final = ("key", "tag", "service", "account")
 """Kinds of mapping, the nearest to the user first."""
 _ACCOUNTS: Final = (s.SUB_ACCOUNT_ID, s.SUB_ACCOUNT_NAME, s.BILLING_ACCOUNT_ID)
@@ -49,8 +51,8 @@ def _json_value(text: pl.Expr, keys: list[str]) -> pl.Expr:
 
 
 def with_owners(charges: pl.LazyFrame, tags: TagKeys, mappings: pl.DataFrame, rules: Rules) -> pl.LazyFrame:
-    """The charges with team, use case, cost center, environment and owner status; and the columns PURPOSE_WORD and
-    `tag.KEY` that rules read.
+    """The charges with team, use case, cost center, environment, consumer and owner status; and the columns
+    PURPOSE_WORD and `tag.KEY` that rules read.
 
     Per column the first that knows it: the source, the tags in the configured order, the mapping of the consumer or
     API key, of a tag, of the service, of the account, and the naming habit of the account. Status: known when
@@ -58,6 +60,7 @@ def with_owners(charges: pl.LazyFrame, tags: TagKeys, mappings: pl.DataFrame, ru
     Raises ConfigError for a mapping whose kind or match cannot be looked up.
     """
     columns = charges.collect_schema().names()
+    charges = charges.with_columns(pl.coalesce(s.CONSUMER_ID, *map(source_value, _CONSUMERS)).alias(s.CONSUMER_ID))
     named = [field for field in rules.extra_fields() if field.startswith("tag.")]
     mapped_tags = _by_tag(_of_kind(mappings, "tag"))
     tagged = {f"tagged {name}": tag_value(*getattr(tags, name)) for name in _DIMENSIONS if getattr(tags, name)}

@@ -178,3 +178,13 @@ def test_distinct_and_repeated_tags_are_read_alike() -> None:
     repeated = owners(*({s.TAGS: tag} for tag in [tags[0]] * 2_000 + tags))[s.TEAM].to_list()
     assert distinct == [f"t{i}" for i in range(3_000)]
     assert repeated == ["t0"] * 2_000 + distinct
+
+
+def test_the_credential_of_the_focus_draft_is_the_consumer() -> None:
+    """CredentialId, else PrincipalId, names the consumer, and the mapping of a key finds it."""
+    row = {s.SOURCE_COLUMNS: '{"PrincipalId":"user-7","CredentialId":"key_02"}'}
+    found = owners(
+        row, {s.SOURCE_COLUMNS: '{"PrincipalId":"user-7"}'}, mappings=(mapping("key", "KEY_02", team="atlas"),)
+    )
+    assert found[s.CONSUMER_ID].to_list() == ["key_02", "user-7"]
+    assert found[s.TEAM].to_list() == ["atlas", None]
