@@ -14,7 +14,7 @@ import polars as pl
 
 from connectors.demo import company
 from connectors.demo.activity import QUANTITY, RESOURCE, SKU, WORKLOAD
-from connectors.demo.bill import missing_from_export
+from connectors.demo.bill import COST_DECIMALS, missing_from_export
 from connectors.demo.company import COMMITMENTS, COST_CENTERS, WORKLOADS, Calendar, Commitment, Workload
 from connectors.demo.skus import skus
 from finops import schema as s
@@ -67,7 +67,7 @@ def _mapping(invoice: str | None) -> dict[str, pl.Expr]:
     text, usage = pl.lit, pl.col("category") == "Usage"
     metered = usage & (pl.col("commitment_status").fill_null("") != "Unused") & pl.col(QUANTITY).is_not_null()
     committed = pl.col("commitment").is_not_null()
-    discount = (pl.col("contracted_cost") - pl.col("list_cost")).round(10)
+    discount = (pl.col("contracted_cost") - pl.col("list_cost")).round(COST_DECIMALS)
     discounts = pl.concat_list(pl.struct(key=text("EdpDiscount"), value=discount)).list.to_map()
     filled: dict[str, pl.Expr] = {
         s.AVAILABILITY_ZONE: pl.col("zone"),

@@ -14,6 +14,7 @@ import polars as pl
 
 from connectors.demo import company
 from connectors.demo.activity import QUANTITY, RESOURCE, SKU, WORKLOAD
+from connectors.demo.bill import COST_DECIMALS, EXACT
 from connectors.demo.company import COMMITMENTS, COST_CENTERS, WORKLOADS, Calendar, Workload
 from connectors.demo.skus import skus
 from finops import schema as s
@@ -50,7 +51,6 @@ _RESOURCE_PATHS: Final = {
     "Log Analytics workspace": "microsoft.operationalinsights/workspaces",
     "Cognitive Services account": "microsoft.cognitiveservices/accounts",
 }  # fmt: skip
-_EXACT: Final = pl.Decimal(38, 10)
 _DECIMAL: Final = pl.Decimal(38, 11)
 
 
@@ -98,7 +98,7 @@ def _mapping(invoice: str | None) -> dict[str, pl.Expr]:
         "x_PricingBlockSize": "block",
     }  # fmt: skip
     return {
-        **{name: pl.col(column).round(10).cast(_EXACT).cast(_DECIMAL) for name, column in numbers.items()},
+        **{name: pl.col(column).round(COST_DECIMALS).cast(EXACT).cast(_DECIMAL) for name, column in numbers.items()},
         s.BILLING_ACCOUNT_ID: text(PROFILE),
         s.BILLING_ACCOUNT_NAME: text(company.NAME),
         s.BILLING_ACCOUNT_TYPE: text("Billing Profile"),
@@ -117,7 +117,7 @@ def _mapping(invoice: str | None) -> dict[str, pl.Expr]:
         s.COMMITMENT_DISCOUNT_STATUS: pl.col("commitment_status"),
         s.COMMITMENT_DISCOUNT_TYPE: pl.when(committed).then(text("Reservation")),
         s.COMMITMENT_DISCOUNT_UNIT: pl.when(committed).then(text("Hours")),
-        s.CONSUMED_QUANTITY: pl.when(metered).then(pl.col(QUANTITY).round(10).cast(_EXACT).cast(_DECIMAL)),
+        s.CONSUMED_QUANTITY: pl.when(metered).then(pl.col(QUANTITY).round(COST_DECIMALS).cast(EXACT).cast(_DECIMAL)),
         s.CONSUMED_UNIT: pl.when(metered).then("consumed_unit"),
         s.INVOICE_ID: text(invoice, dtype=pl.String),
         s.INVOICE_ISSUER_NAME: text("Microsoft"),

@@ -25,6 +25,8 @@ from connectors.demo.incidents import PRICE_RATIO, price_change_day
 from connectors.demo.skus import skus
 
 COST_DECIMALS: Final = 10
+EXACT: Final = pl.Decimal(38, COST_DECIMALS)
+"""What costs are summed as: a sum of doubles depends on the order, and the last digit with it."""
 DISCOUNT_RATIO: Final = {"aws": 0.05, "azure": 0.03}
 """What the company has negotiated on list prices."""
 CHANGED_SKU: Final = "azure.gpt41.in"
@@ -161,10 +163,10 @@ def _unused(used: pl.DataFrame, commitment: Commitment, calendar: Calendar) -> p
     first, end = term_of(commitment, calendar)
     last = min(end, calendar.end.fromordinal(calendar.end.toordinal() + 1))
     days = pl.date_range(max(first, calendar.start), last, closed="left", eager=True).alias("first_day").to_frame()
-    taken = used.group_by("first_day").agg(_used=pl.col("effective_cost").round(COST_DECIMALS).sum())
+    taken = used.group_by("first_day").agg(_used=exact_sum("effective_cost"))
     rest = (
         days.join(taken, on="first_day", how="left", maintain_order="left")
-        .with_columns(effective_cost=commitment.per_hour * 24 - pl.col("_used").fill_null(0.0))
+        .with_columns(effective_cost=commitment.per_hour * 24 - pl.col("_used").cast(pl.Float64).fill_null(0.0))
         .filter(pl.col("effective_cost") > 10.0**-COST_DECIMALS)
     )
     quantity = pl.col("effective_cost") / (commitment.per_hour / (commitment.units or commitment.per_hour))
@@ -220,9 +222,11 @@ def _monthly_extras(used: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
     """AWS support (a share of the month before), tax, one credit, and one refund of something in the month before."""
     aws = used.filter(pl.col("source") == "aws")
     marketplace = aws.filter(pl.col(SKU).str.starts_with("aws.haiku"))
+    used_cost = aws.filter(pl.col("category") == "Usage").group_by("month").agg(_usage=exact_sum("effective_cost"))
+    taxed = marketplace.group_by("month").agg(_taxed=exact_sum("billed_cost"))
     totals = (
-        aws.filter(pl.col("category") == "Usage").group_by("month").agg(_usage=pl.col("effective_cost").sum())
-        .join(marketplace.group_by("month").agg(_taxed=pl.col("billed_cost").sum()), on="month", how="left")
+        used_cost.join(taxed, on="month", how="left")
+        .with_columns(pl.col("_usage", "_taxed").cast(pl.Float64))
         .sort("month")
         .with_columns(_support=(pl.col("_usage").shift(1).fill_null(pl.col("_usage").first()) * SUPPORT_RATIO).round(2))
         .with_columns(_tax=((pl.col("_taxed").fill_null(0.0) + pl.col("_support")) * TAX_RATIO).round(2))
@@ -267,9 +271,8 @@ def _monthly_extras(used: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
 
 def _roundings(charges: pl.DataFrame) -> pl.DataFrame:
     """Azure's adjustment of a month's bill to whole cents."""
-    # exact decimals: a sum of doubles would leave the month a hair off whole cents
-    exact = pl.col("billed_cost").round(COST_DECIMALS).cast(pl.Decimal(38, COST_DECIMALS)).sum()
-    sums = charges.filter(pl.col("source") == "azure").group_by("month").agg(_sum=exact).sort("month")
+    azure = charges.filter(pl.col("source") == "azure")
+    sums = azure.group_by("month").agg(_sum=exact_sum("billed_cost")).sort("month")
     cents = sums.with_columns(billed_cost=(pl.col("_sum").round(2) - pl.col("_sum")).cast(pl.Float64)).select(
         "month", "billed_cost", first_day="month", end_day=pl.col("month").dt.offset_by("1mo")
     )
@@ -280,3 +283,8 @@ def _roundings(charges: pl.DataFrame) -> pl.DataFrame:
 def _charge(frame: pl.DataFrame, **texts: str | None) -> pl.DataFrame:
     costs = {c: pl.col("billed_cost") for c in _COSTS}
     return _rows(frame.with_columns(**costs), **texts)
+
+
+def exact_sum(cost: str) -> pl.Expr:
+    """The exact sum of a cost column."""
+    return pl.col(cost).round(COST_DECIMALS).cast(EXACT).sum()

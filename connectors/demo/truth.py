@@ -15,7 +15,7 @@ import polars as pl
 
 from connectors.demo import aws, azure, ledger
 from connectors.demo.activity import SKU, WORKLOAD
-from connectors.demo.bill import CHANGED_SKU, COST_DECIMALS, missing_month, term_of
+from connectors.demo.bill import CHANGED_SKU, COST_DECIMALS, EXACT, exact_sum, missing_month, term_of
 from connectors.demo.company import ACCOUNTS, COMMITMENTS, NAME, WORKLOADS, Calendar, account
 from connectors.demo.incidents import BURST, IDLE, PRICE, TRIPLED, UNOWNED, Incident, incidents
 
@@ -23,7 +23,6 @@ FILE: Final = Path("raw/truth.json")
 UNKNOWN: Final = "unknown"
 COSTS: Final = ("billed", "effective", "contracted", "list")
 MISSING_FEE: Final = "AWS Enterprise Support fee is on the invoice and not in the export"
-_EXACT: Final = pl.Decimal(38, COST_DECIMALS)
 
 
 def truth(shown: pl.DataFrame, whole: pl.DataFrame, calendar: Calendar, *, months: int, seed: int) -> dict[str, Any]:
@@ -66,16 +65,11 @@ def with_owners(charges: pl.DataFrame) -> pl.DataFrame:
     ).drop("tag_team", "account_team", "tag_purpose", "account_purpose")
 
 
-def exact(column: str) -> pl.Expr:
-    """The exact sum of a cost column."""
-    return pl.col(column).cast(_EXACT).sum()
-
-
 # ---------------------------------------------------------------------------------------------------------- sections
 def _totals(shown: pl.DataFrame, calendar: Calendar) -> list[dict[str, Any]]:
     """Per source, billing period and currency; rows is null for the ledger, whose rows are assets and not charges."""
     clouds = (
-        shown.group_by("source", "month").agg(pl.len().alias("rows"), *(exact(f"{c}_cost").alias(c) for c in COSTS))
+        shown.group_by("source", "month").agg(pl.len().alias("rows"), *(exact_sum(f"{c}_cost").alias(c) for c in COSTS))
         .sort("source", "month").with_columns(currency=pl.lit("USD"))
     )  # fmt: skip
     return [
@@ -90,7 +84,7 @@ def _owners(shown: pl.DataFrame, calendar: Calendar) -> list[dict[str, Any]]:
     clouds = (
         with_owners(shown).with_columns(pl.col("team", "purpose").fill_null(UNKNOWN))
         .group_by("source", "month", "team", "purpose")
-        .agg(exact("billed_cost").alias("billed"), exact("effective_cost").alias("effective"))
+        .agg(exact_sum("billed_cost").alias("billed"), exact_sum("effective_cost").alias("effective"))
         .sort("source", "month", "team", "purpose")
     )  # fmt: skip
     return [
@@ -157,7 +151,7 @@ def _measured(incident: Incident, shown: pl.DataFrame) -> dict[str, Any]:
     """The incident with its extra cost, in all and by month: EffectiveCost less what it would have been without."""
     rows = shown.filter(_rows_of(incident), pl.col("first_day").is_between(incident.first_day, incident.last_day))
     extra = rows.select("month", extra=_extra(incident).round(COST_DECIMALS))
-    by_month = extra.group_by("month").agg(pl.col("extra").cast(_EXACT).sum()).sort("month")
+    by_month = extra.group_by("month").agg(pl.col("extra").cast(EXACT).sum()).sort("month")
     return {
         **asdict(incident),
         "extra_cost": sum(by_month["extra"].to_list(), Decimal(0)),
@@ -182,7 +176,7 @@ def _extra(incident: Incident) -> pl.Expr:
 
 
 def _sum(rows: pl.DataFrame, column: str) -> Decimal:
-    return Decimal(rows.select(exact(column)).item() or 0)
+    return Decimal(rows.select(exact_sum(column)).item() or 0)
 
 
 def _period(month: date) -> str:

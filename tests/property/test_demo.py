@@ -68,6 +68,7 @@ def test_charges_are_whole_and_in_their_period(company: tuple[int, int, date]) -
         (pl.col("billed_cost").cast(pl.Decimal(38, 10)).sum() * 100 % 1).alias("part_of_a_cent")
     )  # fmt: skip
     assert (azure["part_of_a_cent"] == 0).all(), "Azure rounds each month to whole cents"
+    assert charges.filter(pl.col("category") == "Adjustment")["billed_cost"].abs().max() <= 0.005
 
 
 @FEW
