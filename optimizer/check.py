@@ -97,10 +97,13 @@ def findings(scenario: Scenario, plan: Plan) -> list[Finding]:
         ]
     view = _View(scenario, plan)
     rules = (
-        _amounts, _pairs, _bought, _serve, _deliver, _block_capacity, _spare, _on_prem_power, _quota, _spot_share,
+        _pairs, _bought, _serve, _deliver, _block_capacity, _spare, _on_prem_power, _quota, _spot_share,
         _provider_share, _budget, _capex_budget, _cost,
     )  # fmt: skip
-    return [finding for rule in rules for finding in rule(view)]
+    impossible = list(
+        _amounts(view)
+    )  # the other rules cannot be evaluated with half a server or a month before the first
+    return impossible or [finding for rule in rules for finding in rule(view)]
 
 
 def _over(value: Decimal, limit: Decimal, scale: Decimal = Decimal(0)) -> bool:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from finops.errors import ConfigError
 from optimizer.offers import Selection, selected_options
@@ -24,6 +24,14 @@ class ScenarioRate(Record):
     rate: Annotated[Decimal, Field(gt=0)]
     source: Annotated[str, Field(min_length=1)]
     date: date
+
+
+class _Offered(Record):
+    """The parts of a file that become the scenario's options."""
+
+    options: tuple[Option, ...] = ()
+    price_book: tuple[Selection, ...] = ()
+    fx_rates: tuple[ScenarioRate, ...] = ()
 
 
 def load_scenario(file: Path) -> Scenario:
@@ -46,34 +54,27 @@ def load_scenario(file: Path) -> Scenario:
 def parse_scenario(text: str, *, name: str) -> Scenario:
     """The scenario of a TOML text; see `load_scenario`. name: what errors call it."""
     try:
-        content = tomllib.loads(text, parse_float=Decimal)
+        document = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             f"{name} is not valid TOML: {error}",
             expected="TOML 1.0 in UTF-8",
             next_step="correct that line; `finops scenario new` writes a commented example",
         ) from error
+    content = dict(document)
     try:
-        selections = TypeAdapter(tuple[Selection, ...]).validate_python(content.pop("price_book", ()))
-        rates = TypeAdapter(tuple[ScenarioRate, ...]).validate_python(content.pop("fx_rates", ()))
-        stated = TypeAdapter(tuple[Option, ...]).validate_python(content.get("options", ()))
+        offered = _Offered.model_validate({key: content.pop(key) for key in _Offered.model_fields if key in content})
+        picked = {o.name: o for selection in offered.price_book for o in selected_options(selection)}
         currency = str(content.get("currency", "USD"))
-        options = [*stated, *(o for selection in selections for o in selected_options(selection))]
-        content["options"] = [_in_currency(o, currency, rates) for o in _distinct(options)]
-        return Scenario.model_validate(content)
+        options = [_in_currency(o, currency, offered.fx_rates) for o in (*offered.options, *picked.values())]
+        return Scenario.model_validate({**content, "options": options})
     except ValidationError as error:
-        problems = [_problem(content, e) for e in error.errors()]
+        problems = [_problem(document, e) for e in error.errors()]
         raise ConfigError(
             f"{name} has {len(problems)} wrong setting(s): " + "; ".join(problems),
-            expected="the settings of a scenario: " + ", ".join([*Scenario.model_fields, "price_book", "fx_rates"]),
+            expected="the settings of a scenario: " + ", ".join({**Scenario.model_fields, **_Offered.model_fields}),
             next_step="correct or remove them; `finops scenario new` writes a commented example",
         ) from error
-
-
-def _distinct(options: list[Any]) -> list[Any]:
-    """Two selections may pick the same offer; it is one option."""
-    seen: dict[str, Any] = {}
-    return [seen.setdefault(o.name, o) for o in options if seen.get(o.name) != o]
 
 
 def _in_currency(option: Any, currency: str, rates: tuple[ScenarioRate, ...]) -> Any:
@@ -97,6 +98,8 @@ def _problem(content: dict[str, Any], error: Any) -> str:
     if len(error["loc"]) > 1 and error["loc"][0] in LISTS and isinstance(error["loc"][1], int):
         entry = content[path[0]][error["loc"][1]]
         path[1] = str(entry.get("name", path[1])) if isinstance(entry, dict) else path[1]
+        if error["loc"][0] == "options":
+            path = [*path[:2], *path[3:]]  # pydantic puts the kind of the option third
     where = ".".join(path)
     if error["type"] == "extra_forbidden":
         return f"{where}: this key is not known"

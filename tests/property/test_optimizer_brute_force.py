@@ -1,4 +1,4 @@
-"""Tiny plans against every combination of whole purchases, with a cost computation that shares nothing with the program."""
+"""Tiny plans against every combination of whole purchases, costed by code that shares nothing with the program."""
 
 import itertools
 import random

@@ -1,0 +1,197 @@
+"""Scenario files: what they say is what is planned, and every mistake is named where it stands."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from finops.errors import ConfigError
+from optimizer import feasibility, terms
+from optimizer.document import load_scenario, parse_scenario
+from optimizer.feasibility import exclusions, feasible_pairs, lifted, stated_rules
+from optimizer.offers import Selection, selected_options
+from optimizer.options import Reservation, Server
+from tests.placement import api, chat, rented, reserved, scenario, server, training
+
+TEXT = """
+name = "small"
+start = "2027-01"
+[[workloads]]
+name = "chat"
+kind = "inference"
+unit = "million_tokens"
+demand_per_month = 1000
+[[options]]
+name = "api"
+kind = "api"
+provider = "maker"
+unit = "million_tokens"
+price = { amount = 3.10, source = "a price list", date = 2026-11-01 }
+"""
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_a_file_is_read_exactly() -> None:
+    """Numbers of a file are decimals, never floats, and what is not stated has its default."""
+    found = parse_scenario(TEXT, name="small.toml")
+    assert found.options[0].price.amount == Decimal("3.10")
+    assert (found.currency, found.horizon_months, found.workloads[0].growth_ratio_per_year) == ("USD", 36, 0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        (TEXT.replace("demand_per_month", "demand_per_moon"), "workloads.chat.demand_per_moon: this key is not known"),
+        (TEXT.replace("demand_per_month", "demand_per_moon"), "workloads.chat.demand_per_month: this key is missing"),
+        (TEXT.replace('unit = "million_tokens"\ndemand', 'unit = "tokens"\ndemand'), "workloads.chat.unit"),
+        (TEXT.replace("1000", "-1"), "workloads.chat.demand_per_month"),
+        (TEXT.replace("3.10", "-3.10"), "options.api.price.amount"),
+        (TEXT.replace("amount = 3.10, ", ""), "options.api.price.amount: this key is missing"),
+        (TEXT.replace('source = "a price list", ', ""), "options.api.price.source: this key is missing"),
+        (TEXT.replace('"2027-01"', '"2027-13"'), "start"),
+        (TEXT.replace('kind = "api"', 'kind = "magic"'), "magic"),
+        (TEXT.replace('start = "2027-01"', 'start = "2027-01"\nhorizon_months = 61'), "horizon_months"),
+        (TEXT.replace("1000", '1000\ntoday = "nowhere"'), "workload chat runs on nowhere today, which is no option"),
+        (TEXT.replace("1000", "[1, 2]"), "workload chat states demand for 2 months of a horizon of 36"),
+        (TEXT.replace("1000", '1000\nresidency = ["Europe"]'), "residency ['Europe']"),
+        (TEXT.replace("3.10", '3.10, currency = "EUR"'), "option api is priced in EUR, the scenario in USD"),
+        (TEXT + TEXT[TEXT.index("[[options]]") :], "two of option api: names must differ"),
+        (TEXT + '[[load_blocks]]\nname = "peak"\nhours_ratio = 0.1\ndemand_ratio = 2', "do not sum to 1"),
+        (TEXT + '[[demand_scenarios]]\nname = "high"\nprobability = 0.5\ndemand_ratio = 2', "probabilities"),
+        (TEXT + '[[price_book]]\nprovider = "aws"', "price_book.0.provider: this key is not known"),
+        (TEXT + '[[price_book]]\nproviders = ["nobody"]', "no offer of the price book fits"),
+        ("name = ", "is not valid TOML"),
+    ],
+)
+def test_a_mistake_is_named(wrong: str, named: str) -> None:
+    """A wrong key, value, unit, currency or reference is named with the workload or option it is in."""
+    with pytest.raises(ConfigError) as raised:
+        parse_scenario(wrong, name="small.toml")
+    assert named in raised.value.found
+    assert raised.value.expected
+    assert raised.value.next_step
+
+
+def test_a_missing_file_is_named() -> None:
+    """A path without a file is an error that says how to get one."""
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_scenario(Path("nowhere.toml"))
+
+
+def test_a_stated_rate_converts_prices() -> None:
+    """A price in another currency is used once a dated rate converts it, and keeps the rate in its source."""
+    text = TEXT.replace("3.10", '3.10, currency = "EUR"')
+    text += '[[fx_rates]]\nbase = "EUR"\nquote = "USD"\nrate = 1.25\nsource = "a bank"\ndate = 2026-11-01\n'
+    price = parse_scenario(text, name="small.toml").options[0].price
+    assert (price.amount, price.currency) == (Decimal("3.875"), "USD")
+    assert "a bank" in price.source
+
+
+def test_offers_come_from_the_price_book_with_source_and_date() -> None:
+    """A selection keeps the cheapest offer of each provider, accelerator, kind and term, each with source and date."""
+    picked = Selection(
+        providers=("gcp",), accelerators=("H100-80GB",), accelerator_counts=(Decimal(8),), countries=("BE",)
+    )
+    found = {o.name: o for o in selected_options(picked)}
+    kinds = sorted(o.kind for o in found.values())
+    assert kinds == ["on_demand", "reservation", "reservation", "spot"]
+    assert all(o.country == "BE" and o.price.source and o.price.date for o in found.values())
+    on_demand = next(o for o in found.values() if o.kind == "on_demand")
+    for o in found.values():
+        assert o.price.amount <= on_demand.price.amount
+        if isinstance(o, Reservation):
+            assert o.term_months in (12, 36)
+
+
+@pytest.mark.parametrize("name", ["bank", "growth"])
+def test_examples_are_valid_and_sourced(name: str) -> None:
+    """Each example loads, and each of its prices carries a source and a date."""
+    found = load_scenario(EXAMPLES / f"{name}.toml")
+    assert all(o.price.source and o.price.date.year >= 2025 for o in found.options)
+    assert feasible_pairs(found)
+
+
+PAIRS = {
+    "use": (chat(), api(workloads=["training"])),
+    "unit": (chat(), api(unit="thousand_requests")),
+    "residency": (chat(residency=["EU"]), api()),
+    "latency": (chat(max_latency_ms=50), api()),
+    "hosting": (chat(allowed_hosting=["on_prem"]), api()),
+    "accelerator": (chat(allowed_accelerators=["H200-141GB"]), rented()),
+    "memory": (chat(accelerator_memory_gib=700), rented()),
+    "interruptibility": (chat(), rented(kind="spot")),
+    "throughput": (chat(units_per_accelerator_hour={}), rented()),
+    "availability": (chat(), server(lead_time_months=12)),
+}
+
+
+def test_every_rule_between_workload_and_option_is_shown() -> None:
+    """The pairs below have one for each rule of the code."""
+    assert [*PAIRS] == [*(rule.__name__ for rule in feasibility.PAIR_RULES), "availability"]
+
+
+@pytest.mark.parametrize("rule", PAIRS)
+def test_a_pair_is_excluded_with_its_reason(rule: str) -> None:
+    """A workload that may not run on an option is excluded by the rule that says so, with a reason in words."""
+    workload, option = PAIRS[rule]
+    found = exclusions(scenario(workloads=[workload | {"today": None}, training(today=None)], options=[option]))
+    mine = [e for e in found if e.workload == "chat"]
+    assert [e.rule for e in mine] == [rule]
+    assert len(mine[0].reason.split()) > 4
+
+
+def test_a_workload_without_any_option_names_every_rule() -> None:
+    """When no option is left, the error names each option with the rule that excludes it."""
+    lost = scenario(workloads=[chat(residency=["JP"], accelerator_memory_gib=2000)])
+    with pytest.raises(ConfigError) as raised:
+        feasible_pairs(lost)
+    for word in ("chat", "api", "rented", "own", "residency", "memory"):
+        assert word in raised.value.found
+
+
+def test_unstated_latency_and_country_do_not_pass() -> None:
+    """What an option does not state is not assumed in its favour."""
+    vague = scenario(
+        workloads=[chat(residency=["EU"], max_latency_ms=50, today=None)], options=[rented(country=None), server()]
+    )
+    reasons = {e.rule: e.reason for e in exclusions(vague) if e.option == "rented"}
+    assert "not stated" in reasons["residency"]
+
+
+def test_rules_are_lifted_one_at_a_time() -> None:
+    """Each stated rule can be lifted alone, and a scenario without rules states none."""
+    ruled = scenario(
+        workloads=[chat(residency=["EU", "US"], max_latency_ms=200)],
+        sites=[{"name": "room", "spare": 1, "power_limit_kw": 100}],
+        options=[api(quota=1000), rented(), reserved(), server()],
+        rules={"budget_per_year": 1_000_000},
+    )
+    assert stated_rules(ruled) == ["residency", "latency", "budget", "spare", "on_prem_power", "quota"]
+    for rule in stated_rules(ruled):
+        assert rule not in stated_rules(lifted(ruled, rule))
+        assert len(stated_rules(lifted(ruled, rule))) == 5
+
+
+def test_terms_follow_their_formulas() -> None:
+    """Growth compounds monthly, prices change yearly, servers lose value in a straight line, fees still owed count."""
+    s = scenario(
+        horizon_months=24,
+        discount_ratio_per_year="0.21",
+        workloads=[chat(growth_ratio_per_year="0.44")],
+        options=[api(price_change_ratio_per_year="-0.1"), reserved(term_months=36, staff_cost_per_month=100), server()],
+    )
+    option, reservation, own = s.options
+    assert terms.demand_of_month(s.workloads[0], 6) == Decimal(36000)
+    assert terms.unit_price(option, 11) == Decimal(3)  # type: ignore[arg-type]
+    assert terms.unit_price(option, 12) == Decimal("2.7")  # type: ignore[arg-type]
+    assert float(terms.discount_factor(s, 6)) == pytest.approx(1.21 ** -(6.5 / 12))
+    assert isinstance(reservation, Reservation)
+    assert isinstance(own, Server)
+    assert terms.running_cost(reservation, 0, 5) == 40 * 730 + 100
+    assert terms.closing_value(s, reservation, 3) == -40 * 730 * (36 - 21)
+    assert terms.closing_value(s, own, 0) == pytest.approx(Decimal(300000) * (48 - 22) / 48)
+    assert terms.running_cost(own, 0, 2) == Decimal(10) * Decimal("1.5") * 730 * Decimal("0.13") + 2500 + 900
+    assert not terms.serves(own, 0, 1)
+    assert terms.serves(own, 0, 2)
+    assert terms.month_name(s, 13) == "2028-02"
+    assert terms.month_number(s, "2028-02") == 13
