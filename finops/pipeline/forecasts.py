@@ -24,10 +24,12 @@ TOTAL: Final = "total"
 CURRENCY: Final = "currency"
 ACTIVE_DAYS: Final = 35
 """A source without a charge in so many days has ended, and holds no series back."""
-COMPLETE_RATIO: Final = 0.5
-"""A last day below this share of the same weekday's median is taken as not yet billed in full."""
-LATE_DAYS: Final = 3
-"""So many incomplete last days are looked for at most."""
+UNBILLED_RATIO: Final = 0.1
+"""A last day with a smaller share of its usual charges is not billed yet ..."""
+PARTIAL_RATIO: Final = 0.5
+"""... and one with a smaller share than this is billed in part ..."""
+PARTIAL_DAYS: Final = 3
+"""... unless more days than these are: that is a fall in usage."""
 ACTUAL: Final = "actual"
 CENTS: Final = pl.Decimal(38, 2)
 """What a forecast is rounded to where it becomes money."""
@@ -94,7 +96,7 @@ def daily_series(
         .collect()
     )
     _refuse_two_currencies(sums)
-    complete = _complete_days(ledger, scope.measure)
+    complete = complete_days(ledger)
     days = ledger.select(pl.col(s.CHARGE_DATE).alias(DATE)).unique().with_columns(held=pl.lit(True)).collect()
     rows = pl.concat(
         [
@@ -134,38 +136,38 @@ def _refuse_two_currencies(sums: pl.DataFrame) -> None:
     )
 
 
-def _complete_days(ledger: pl.LazyFrame, measure: str) -> dict[str, date]:
-    """The last day that each source, if it has not ended, has billed in full.
+def complete_days(ledger: pl.LazyFrame) -> dict[str, date]:
+    """The last day that each source, if it has not ended, has billed in full; from billed rows of spend_daily.
 
-    Up to three last days are taken off while a day holds less than half of what the same weekday held in the median of
-    the four weeks before.
+    It is told by the number of charges that begin on a day, beside the median of the same weekday in the four weeks
+    before. Below a tenth the day is not billed yet, whatever monthly fees are spread over it; below a half it is billed
+    in part, unless more than three days are: then there is less to bill.
     """
-    totals = (
-        ledger.group_by(s.SOURCE_ID, s.BILLING_CURRENCY, s.CHARGE_DATE)
-        .agg(pl.col(measure).sum().cast(pl.Float64).alias(VALUE))
-        .sort(s.CHARGE_DATE)
-        .collect()
-    )
-    if totals.is_empty():
-        return {}
-    newest = totals[s.CHARGE_DATE][-1]
-    complete: dict[str, date] = {}
-    for (source, _), part in totals.group_by([s.SOURCE_ID, s.BILLING_CURRENCY]):
-        by_day = dict(zip(part[s.CHARGE_DATE], part[VALUE], strict=True))
-        last = _last_complete(by_day)
-        if max(by_day) > newest - timedelta(days=ACTIVE_DAYS):
-            complete[str(source)] = min(last, complete.get(str(source), last))
-    return complete
+    counts = ledger.group_by(s.SOURCE_ID, s.CHARGE_DATE).agg(pl.col(s.CHARGE_COUNT).sum()).collect()
+    by_source = {
+        str(source): dict(zip(part[s.CHARGE_DATE], part[s.CHARGE_COUNT], strict=True))
+        for (source,), part in counts.group_by([s.SOURCE_ID])
+    }
+    ended = max((max(days) for days in by_source.values()), default=date.min) - timedelta(days=ACTIVE_DAYS)
+    return {source: _last_complete(days) for source, days in by_source.items() if max(days) > ended}
 
 
-def _last_complete(by_day: Mapping[date, float]) -> date:
-    last: date = max(by_day)
-    for back in range(LATE_DAYS):
-        day = last - timedelta(days=back)
-        weeks = [by_day[d] for week in range(1, 5) if (d := day - timedelta(weeks=week)) in by_day]
-        if len(weeks) < 2 or by_day.get(day, 0.0) >= COMPLETE_RATIO * median(weeks):
-            return day
-    return last - timedelta(days=LATE_DAYS)
+def _last_complete(counts: Mapping[date, int]) -> date:
+    day, partial = max(counts), list[date]()
+    while (share := _share(counts, day)) < PARTIAL_RATIO:
+        if share >= UNBILLED_RATIO:
+            partial.append(day)
+        if len(partial) > PARTIAL_DAYS:
+            return partial[0]
+        day -= timedelta(days=1)
+    return day
+
+
+def _share(counts: Mapping[date, int], day: date) -> float:
+    """A day's charges over the median of the same weekday in the four weeks before; 1 where that tells nothing."""
+    weeks = [before for week in range(1, 5) if (before := day - timedelta(weeks=week)) >= min(counts)]
+    usual = median(counts.get(before, 0) for before in weeks) if len(weeks) > 1 else 0
+    return counts.get(day, 0) / usual if usual else 1.0
 
 
 def _to_cutoff(part: pl.DataFrame, complete: Mapping[str, date], held: pl.DataFrame) -> pl.DataFrame:

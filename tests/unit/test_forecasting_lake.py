@@ -22,12 +22,15 @@ def day(number: int) -> date:
     return FIRST + timedelta(days=number)
 
 
-def charge(number: int, cost: str, *, source: str = "aws", currency: str = "USD", **more: object) -> Row:
+def charge(
+    number: int, cost: str, *, source: str = "aws", currency: str = "USD", count: int = 10, **more: object
+) -> Row:
     """A row of spend_daily; other dimensions by their short words."""
     return {
         s.CHARGE_DATE: day(number), s.SOURCE_ID: source, s.BILLING_PERIOD: f"{day(number):%Y-%m}", s.IS_AI: True,
         s.LEDGER_ROLE: s.BILLED, s.BILLING_CURRENCY: currency, s.EFFECTIVE_COST: Decimal(cost),
-        s.BILLED_COST: Decimal(cost) * 2, **{s.SHORT_NAMES[word]: value for word, value in more.items()},
+        s.BILLED_COST: Decimal(cost) * 2, s.CHARGE_COUNT: count,
+        **{s.SHORT_NAMES[word]: value for word, value in more.items()},
     }  # fmt: skip
 
 
@@ -89,14 +92,29 @@ def test_an_unknown_dimension_lists_the_known_ones(lake: Lake) -> None:
     assert "team" in error.value.expected
 
 
-def test_a_last_day_that_is_half_billed_is_left_out(lake: Lake) -> None:
-    """30 on a day whose weekday holds 100 is late data, not a fall in spend; a fall two days old is one."""
-    fill(lake, [charge(k, "100") for k in range(29)] + [charge(29, "30")])
-    assert daily_series(lake).cutoffs == {"total": day(28)}
-    fill(lake, [charge(k, "100") for k in range(29)] + [charge(29, "60")])
-    assert daily_series(lake).cutoffs == {"total": day(29)}
-    fill(lake, [charge(k, "100" if k < 24 else "30") for k in range(30)])
-    assert daily_series(lake).cutoffs == {"total": day(26)}
+def cutoff(lake: Lake, counts: list[int]) -> date:
+    """Where the total ends when its only source has so many charges on each day."""
+    fill(lake, [charge(k, "100", count=count) for k, count in enumerate(counts)])
+    return daily_series(lake).cutoffs["total"]
+
+
+def test_a_last_day_that_is_billed_in_part_is_left_out(lake: Lake) -> None:
+    """3 charges on a day whose weekday has 10 are late data; 6 are a quieter day, and 3 on four days are less usage."""
+    assert cutoff(lake, [10] * 29 + [3]) == day(28)
+    assert cutoff(lake, [10] * 29 + [6]) == day(29)
+    assert cutoff(lake, [10] * 27 + [3] * 3) == day(26)
+    assert cutoff(lake, [10] * 26 + [3] * 4) == day(29)
+
+
+def test_days_that_hold_only_spread_fees_are_not_billed_yet(lake: Lake) -> None:
+    """A monthly fee reaches to the month's end, usage to the 19th: the series ends there, however long the wait."""
+    assert cutoff(lake, [10] * 50 + [0] * 11) == day(49)
+    assert cutoff(lake, [10] * 50 + [0] * 11 + [4]) == day(49), "the next month's fees begin before its usage"
+
+
+def test_a_source_that_bills_by_the_month_is_complete_to_the_end_of_its_fees(lake: Lake) -> None:
+    """Charges that begin on one day of the month only say nothing about the other days."""
+    assert cutoff(lake, [5 if day(k).day == 1 else 0 for k in range(92)]) == day(91)
 
 
 def test_a_series_ends_where_its_slowest_running_source_does(lake: Lake) -> None:
