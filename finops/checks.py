@@ -66,7 +66,7 @@ def reconcile(daily: pl.LazyFrame, quarantine: pl.LazyFrame, invoices: pl.LazyFr
         .collect(engine="streaming")
     )
     held_back = (
-        quarantine.filter(pl.col("billed_cost").is_not_null() & pl.col("currency").is_not_null())
+        quarantine.filter(pl.col("billed_cost").is_not_null())
         .group_by(keys)
         .agg(pl.col("billed_cost").sum().alias("quarantined"))
         .collect()

@@ -89,8 +89,25 @@ def quality(context: typer.Context, period: Period = None) -> None:
     if findings.is_empty() and current.format is Format.table:
         current.say("no findings")
         return
-    shown = findings.drop("next_step") if current.format is Format.table else findings.select(*FINDING_COLUMNS)
-    current.show(shown, key="findings", title="Findings")
+    if current.format is Format.table:
+        _print_findings(findings)
+    else:
+        current.show(findings.select(*FINDING_COLUMNS), key="findings")
+
+
+def _print_findings(findings: pl.DataFrame) -> None:
+    """One paragraph a check: how grave, how much, where, and what to do."""
+    checks = findings.group_by("severity", "check", "message", "next_step", "currency", maintain_order=True).agg(
+        pl.col("rows", "cost").sum(), pl.col("source_id").unique().sort(), pl.col("billing_period").unique().sort()
+    )
+    for row in checks.to_dicts():
+        periods = row["billing_period"]
+        when = periods[0] if len(periods) == 1 else f"{periods[0]} to {periods[-1]}"
+        typer.echo(f"{row['severity']}: {row['message']} ({row['check']})")
+        typer.echo(
+            f"  {row['rows']:,} rows, {row['cost']:,.2f} {row['currency']}, {', '.join(row['source_id'])}, {when}"
+        )
+        typer.echo(f"  next: {row['next_step']}")
 
 
 def _check_period(period: str | None) -> None:
@@ -136,15 +153,16 @@ def _show_batches(current: Session, batches: list[Batch]) -> None:
             "source": b.source,
             "billing_period": b.billing_period,
             "rows_read": b.rows_read,
-            "rows_stored": b.rows_stored,
-            "rows_quarantined": b.rows_quarantined,
+            "quarantined": b.rows_quarantined,
             "currency": billed.currency,
-            "billed_read": billed.read,
-            "billed_stored": billed.stored,
+            "billed_cost": billed.stored,
+            "effective_cost": effective.stored,
             "billed_quarantined": billed.quarantined,
-            "effective_stored": effective.stored,
         }
         for b in batches
         for billed, effective in zip(b.billed_cost, b.effective_cost, strict=True)
     ]
-    current.show(pl.DataFrame(rows, infer_schema_length=None), title="Loaded")
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    if current.format is Format.table and not frame["quarantined"].sum():
+        frame = frame.drop("quarantined", "billed_quarantined")
+    current.show(frame, title="Loaded")

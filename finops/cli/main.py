@@ -49,13 +49,27 @@ def run(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code; errors are printed to stderr as found / expected / next."""
     current = Session()
     try:
-        typer.main.get_command(app)(arguments, prog_name="finops", obj=current)
+        typer.main.get_command(app)(_global_first(arguments), prog_name="finops", obj=current)
     except FinopsError as error:
         typer.echo(f"error: {error}", err=True)
         return error.exit_code
     except SystemExit as done:  # Typer ends every command so, with its own code for a wrong call
         return done.code if isinstance(done.code, int) and done.code else current.exit_code
     return current.exit_code
+
+
+def _global_first(arguments: list[str] | None) -> list[str]:
+    """The arguments with the global options before the command, wherever they were written."""
+    rest = list(sys.argv[1:] if arguments is None else arguments)
+    first: list[str] = []
+    for position, argument in reversed(list(enumerate(rest))):
+        name = argument.split("=")[0]
+        if name in ("--home", "--format") and (argument != name or position + 1 < len(rest)):
+            first = rest[position : position + (1 if argument != name else 2)] + first
+            del rest[position : position + (1 if argument != name else 2)]
+        elif argument == "--quiet":
+            first.insert(0, rest.pop(position))
+    return first + rest
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ import polars as pl
 from finops import alerts as rules
 from finops import schema as s
 from finops.config import Config
-from finops.pipeline.budgets import budget_status, settled_until
+from finops.freshness import settled_until
+from finops.pipeline.budgets import budget_status
 from finops.scope import parse_period
 from finops.store import Lake, new_run_id
 
@@ -40,7 +41,7 @@ def raise_alerts(config: Config, lake: Lake, *, say: Callable[[str], None], toda
     """
     today = today or datetime.now(UTC).date()
     billed = lake.scan("spend_daily").filter(pl.col(s.LEDGER_ROLE) == s.BILLED, pl.col(s.CHARGE_DATE) <= pl.lit(today))
-    last = settled_until(billed, today) - timedelta(days=1)
+    last = settled_until(lake.scan("spend_daily"), today) - timedelta(days=1)
     previous = (last.replace(day=1) - timedelta(days=1)).replace(day=1)
     status = budget_status(config, lake, today=today)
     periods = {name: parse_period(name) for name in status["period"].unique()}

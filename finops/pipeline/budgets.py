@@ -14,6 +14,7 @@ from finops import schema as s
 from finops.alerts import budget_verdict, variance_ratio
 from finops.config import Config
 from finops.errors import InputError
+from finops.freshness import settled_until
 from finops.scope import Period, Scope, parse_period, parse_scope
 from finops.store import Lake
 from reports.export import csv_text, write_whole
@@ -32,8 +33,6 @@ under, planned. not_counted: spend of the scope in a currency without a rate.
 _OVER: Final = " over "
 """Parts the file that edited a budget from the file that it came from, in its source."""
 RUN_RATE_DAYS: Final = 28
-ACTIVE_DAYS: Final = 35
-"""A source without a charge in so many days has ended, and does not hold the others back."""
 
 
 def budget_status(config: Config, lake: Lake, *, today: date | None = None) -> pl.DataFrame:
@@ -78,7 +77,7 @@ class _Ledger:
         newest_forecast = pl.col("made_at") == pl.col("made_at").max()
         return cls(
             daily,
-            settled_until(billed, today),
+            settled_until(lake.scan("spend_daily"), today),
             _both_ways(lake.scan("fx_rates").collect()),
             lake.scan("forecasts").filter(newest_forecast).collect(),
         )
@@ -91,16 +90,6 @@ def _both_ways(rates: pl.DataFrame) -> pl.DataFrame:
         "day", base="quote", quote="base", rate=(pl.lit(Decimal(1), dtype=s.MONEY) / pl.col("rate")).cast(s.MONEY)
     )
     return pl.concat([given, turned]).unique(["day", "base", "quote"], keep="first", maintain_order=True).sort("day")
-
-
-def settled_until(billed: pl.LazyFrame, today: date) -> date:
-    """The first day that a running source has no charges for yet; today where there is no spend at all."""
-    by_source = billed.group_by(s.SOURCE_ID).agg(pl.col(s.CHARGE_DATE).max()).collect()
-    ends: list[date] = by_source[s.CHARGE_DATE].to_list()
-    if not ends:
-        return today
-    running = [end for end in ends if end > max(ends) - timedelta(days=ACTIVE_DAYS)]
-    return min(running) + timedelta(days=1)
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,11 @@ def _engines() -> Iterator[Diagnosis]:
 
 def _prices(today: date) -> Diagnosis:
     ages = prices.age_days(today)
-    detail = "offers checked " + ", ".join(f"{provider} {days}" for provider, days in sorted(ages.items())) + " days ago"
+    detail = (
+        "offers checked " + ", ".join(f"{provider} {days}" for provider, days in sorted(ages.items())) + " days ago"
+    )
     if max(ages.values()) > STALE_PRICES_DAYS:
-        return Diagnosis("prices", "warning", detail, "check the old ones against the provider, or add offers of your own")
+        return Diagnosis(
+            "prices", "warning", detail, "check the old ones against the provider, or add offers of your own"
+        )
     return Diagnosis("prices", "ok", detail)
