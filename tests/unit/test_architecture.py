@@ -1,6 +1,5 @@
 """The layers hold, and each contract that says so can fire."""
 
-import copy
 import itertools
 import tomllib
 from pathlib import Path
@@ -45,6 +44,8 @@ def test_every_module_stands_in_a_layer(graph: grimp.ImportGraph) -> None:
 @pytest.mark.parametrize(("importer", "imported"), UPWARD + SIDEWAYS)
 def test_the_contract_fires(graph: grimp.ImportGraph, importer: str, imported: str) -> None:
     """An import upward or sideways breaks the contract."""
-    broken = copy.deepcopy(graph)
-    broken.add_import(importer=importer, imported=imported)
-    assert not kept(broken)
+    graph.add_import(importer=importer, imported=imported)
+    try:
+        assert not kept(graph)
+    finally:
+        graph.remove_import(importer=importer, imported=imported)
