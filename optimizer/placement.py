@@ -18,6 +18,8 @@ from optimizer.scenario import Scenario
 from optimizer.solve import Settings
 from optimizer.words import in_words
 
+ROUNDING_RATIO = Decimal("1e-7")
+"""Differences of cost below this ratio are the solver's rounding."""
 FAN_OUT_SECONDS = 8.0
 """Comparisons that would take longer than this one after another are spread over processes."""
 COMPARISON_LIMIT_RATIO = 0.15
@@ -71,7 +73,9 @@ class RulePrice:
     @property
     def is_measurable(self) -> bool:
         """Whether the rule costs anything that the solver's gaps do not hide."""
-        return self.low is not None and self.low > 0
+        if self.low is None or self.cost_without is None:
+            return False
+        return self.low > self.cost_without * ROUNDING_RATIO
 
 
 @dataclass(frozen=True)
@@ -262,9 +266,10 @@ def rule_price(rule: str, plan: Plan, without: Outcome) -> RulePrice:
     other = without.plan
     if other is None:
         return RulePrice(rule, None, None, None, None, without.status)
-    low = _money(plan.bound) - other.cost
-    high = plan.cost - _money(other.bound)
-    return RulePrice(rule, other.cost, plan.cost - other.cost, low, high, without.status)
+    price = plan.cost - other.cost
+    low = min(_money(plan.bound) - other.cost, price)
+    high = max(plan.cost - _money(other.bound), price)
+    return RulePrice(rule, other.cost, price, low, high, without.status)
 
 
 def _money(amount: float) -> Decimal:
