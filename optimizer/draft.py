@@ -10,8 +10,10 @@ from decimal import Decimal
 import polars as pl
 
 from finops import prices
+from optimizer.offers import offered_countries
 
 UNIT_PRICE = Decimal("1e-18")
+CLOUDS = ("aws", "azure", "gcp")
 SERVERS = {
     "H100-80GB": ("hgx_h100_8gpu_server_usd", "dgx_h100_max_power_kw"),
     "B200-180GB": ("hgx_b200_8gpu_server_usd", "dgx_b200_max_power_kw"),
@@ -106,9 +108,9 @@ def _head(name: str, company: str, start: str, spend: Spend, measured: Sequence[
     placed = sum((m.cost for m in measured), Decimal(0))
     lines = [
         f"# Where should the workloads of {company} run? Made from its own bills; change what you know better.",
-        f"# Spend of {', '.join(spend.months)} ({spend.cost} cost): {spend.total:f} {spend.currency}",
-        f"#   placed below as demand:               {placed:f} {spend.currency}",
-        f"#   taxes, credits and adjustments:       {spend.unplaced:f} {spend.currency}",
+        f"# Spend of {', '.join(spend.months)} ({spend.cost} cost): {_number(spend.total)} {spend.currency}",
+        f"#   placed below as demand:               {_number(placed)} {spend.currency}",
+        f"#   taxes, credits and adjustments:       {_number(spend.unplaced)} {spend.currency}",
         *(f"# {note}" for note in spend.notes),
         f"# Demand is the mean month of these {len(spend.months)}; at today's prices it costs what was paid.",
     ]
@@ -131,7 +133,7 @@ def _head(name: str, company: str, start: str, spend: Spend, measured: Sequence[
 def _workload(m: Measured, spend: Spend) -> str:
     monthly = (m.units / len(spend.months)).quantize(UNIT_PRICE)
     lines = [
-        f"# {m.about}: {m.cost:f} {spend.currency} in {len(spend.months)} month(s)",
+        f"# {m.about}: {_number(m.cost)} {spend.currency} in {len(spend.months)} month(s)",
         "[[workloads]]",
         f"name = {_text(m.name)}",
         f"kind = {_text(m.kind)}",
@@ -145,6 +147,7 @@ def _workload(m: Measured, spend: Spend) -> str:
     if m.kind in ("training", "fine_tuning"):
         lines.append("window_months = 1                # may wait within the month")
         lines.append("interruptible = true             # restarts from a checkpoint")
+        lines.append("spot_share_ratio = 0.5           # at most on capacity that can be taken back")
     lines.append('# residency = ["EU"]             # data must stay there')
     lines.append("# max_latency_ms = 100")
     lines.append('# allowed_hosting = ["cloud", "on_prem", "colo"]')
@@ -185,25 +188,27 @@ def _rented_accelerators(measured: Sequence[Measured]) -> Mapping[str, list[Meas
 
 def _book_block(accelerator: str, users: Sequence[Measured]) -> str | None:
     """The offers for an accelerator: in the countries it runs in today where the book has any, else anywhere."""
-    offers = prices.load_offers().filter(pl.col("accelerator") == accelerator)
+    offers = prices.load_offers().filter(pl.col("accelerator") == accelerator, pl.col("provider").is_in(CLOUDS))
     if offers.is_empty():
         return None
+    here = {m.country for m in users if m.country}
+    countries = sorted(here & offered_countries(accelerator))
     spot = any(m.kind in ("training", "fine_tuning") for m in users)
     kinds = ["on_demand", "reservation", *(["spot"] if spot else [])]
     lines = [
         f"# The cheapest offers of each provider for {accelerator}, with source and date from the price book.",
         "[[price_book]]",
         f"accelerators = [{_text(accelerator)}]",
-        'providers = ["aws", "azure", "gcp"]',
+        f"providers = [{', '.join(_text(c) for c in CLOUDS)}]",
         f"kinds = [{', '.join(_text(k) for k in kinds)}]",
         f"workloads = [{', '.join(_text(m.name) for m in users)}]",
         '# regions = ["eu-central-1"]',
         "# latency_ms = 30",
         *(["interruption_ratio = 0.1         # share of spot work that is lost and repeated"] if spot else []),
+        *([f"countries = [{', '.join(_text(c) for c in countries)}]       # where it runs today"] if countries else []),
         "",
     ]
-    known = set(offers["provider"].unique())
-    return "\n".join(lines) if known & {"aws", "azure", "gcp"} else None
+    return "\n".join(lines)
 
 
 def _server(accelerator: str, users: Sequence[Measured]) -> str:

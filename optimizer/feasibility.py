@@ -125,6 +125,8 @@ PAIR_RULES: tuple[Callable[[Workload, Option], Reason], ...] = (
 
 def excluded(scenario: Scenario, workload: Workload, option: Option) -> list[Exclusion]:
     """Every rule that keeps this workload off this option."""
+    if (other := use(workload, option)) is not None:  # what else speaks against it is beside the point
+        return [Exclusion(workload.name, option.name, use.__name__, other)]
     found = [(rule.__name__, rule(workload, option)) for rule in PAIR_RULES]
     found.append((availability.__name__, availability(scenario, option)))
     return [Exclusion(workload.name, option.name, rule, reason) for rule, reason in found if reason is not None]
@@ -161,9 +163,17 @@ def _reasons(left_out: list[Exclusion], workload: str) -> str:
 def reasons(left_out: Iterable[Exclusion]) -> str:
     """Exclusions in words, options with the same reason together: "not on a, b (latency): …"."""
     options: dict[tuple[str, str], list[str]] = {}
+    others = set()
     for e in left_out:
-        options.setdefault((e.rule, e.reason), []).append(e.option)
-    return "; ".join(f"not on {', '.join(names)} ({rule}): {reason}" for (rule, reason), names in options.items())
+        if e.rule == use.__name__:
+            others.add(e.option)
+        else:
+            options.setdefault((e.rule, e.reason), []).append(e.option)
+    sentences = [f"not on {', '.join(names)} ({rule}): {reason}" for (rule, reason), names in options.items()]
+    if others:
+        named = ", ".join(sorted(others)) if len(others) <= 3 else f"{len(others)} options"
+        sentences.append(f"{named} (use): for other work only")
+    return "; ".join(sentences)
 
 
 def first_month(scenario: Scenario, option: Option) -> int | None:

@@ -76,6 +76,11 @@ def _as_text(column: str, wanted: Iterable[object]) -> list[str]:
     return [str(value) for value in pl.Series([Decimal(str(v)) for v in wanted], dtype=MONEY).cast(pl.String)]
 
 
+def offered_countries(accelerator: str) -> set[str]:
+    """The countries in which the price book has offers for an accelerator."""
+    return set(_book().filter(pl.col("accelerator") == accelerator)["country"].drop_nulls())
+
+
 @cache
 def _book() -> pl.DataFrame:
     """Every price of the book as one row: its place, accelerators, kind, price, source, date and country."""

@@ -263,9 +263,10 @@ def _print_plan(plan: dict[str, Any]) -> None:
         print_table(pl.DataFrame(bought), title="What is bought when")
     for line in [*(w["text"] for w in plan["warnings"]), *(r["text"] for r in plan["rule_prices"])]:
         typer.echo(f"- {line}")
-    for e in plan["exclusions"][:EXCLUSIONS_SHOWN]:
+    excluded = [e for e in plan["exclusions"] if e["rule"] != "use"]
+    for e in excluded[:EXCLUSIONS_SHOWN]:
         typer.echo(f"  {e['workload']} not on {e['option']}: {e['reason']}")
-    if (left := len(plan["exclusions"]) - EXCLUSIONS_SHOWN) > 0:
+    if (left := len(excluded) - EXCLUSIONS_SHOWN) > 0:
         typer.echo(f"  and {left} more pairs; all of them with --format json")
 
 

@@ -18,6 +18,7 @@ from finops import schema as s
 from finops.config import Config
 from finops.errors import CallError, ConfigError
 from finops.execution import executor
+from finops.money import FxRate, Money
 from finops.store import Lake
 from optimizer.document import load_scenario
 from optimizer.draft import Measured, Spend, draft
@@ -241,8 +242,10 @@ def measure(config: Config, lake: Lake) -> tuple[Spend, tuple[Measured, ...]]:
     """
     cost = s.COSTS[config.forecast.cost]
     billed = lake.scan("spend_daily").filter(pl.col(s.LEDGER_ROLE) == s.BILLED)
+    # a monthly fee is spread to the end of its month; the days on which charges begin tell how far the bill goes
     day = pl.col(s.CHARGE_DATE)
-    days = billed.select(day.min().alias("first"), day.max().alias("last")).collect()
+    begun = billed.filter(pl.col(s.CHARGE_COUNT) > 0)
+    days = begun.select(day.min().alias("first"), day.max().alias("last")).collect()
     if days["last"][0] is None:
         raise CallError(
             "the lake holds no spend",
@@ -251,9 +254,9 @@ def measure(config: Config, lake: Lake) -> tuple[Spend, tuple[Measured, ...]]:
         )
     months, notes = _whole_months(days["first"][0], days["last"][0])
     rows = billed.filter(pl.col(s.CHARGE_DATE).dt.strftime("%Y-%m").is_in(months)).collect()
-    currency, others = _main_currency(rows, cost, config.company.currency)
-    notes += [f"Spend in {', '.join(others)} is not in it."] if others else []
-    rows = rows.filter(pl.col(s.BILLING_CURRENCY) == currency)
+    currency = _main_currency(rows, cost, config.company.currency)
+    rows, converted = _in_currency(rows, cost, currency, lake)
+    notes += converted
     ai = rows.filter(pl.col(s.IS_AI).fill_null(False))
     if _demand(ai)[cost].sum():
         rows = ai
@@ -285,11 +288,32 @@ def _whole_months(first: date, last: date) -> tuple[list[str], list[str]]:
     return months[-MONTHS:], []
 
 
-def _main_currency(rows: pl.DataFrame, cost: str, preferred: str) -> tuple[str, list[str]]:
-    by_currency = rows.group_by(s.BILLING_CURRENCY).agg(pl.col(cost).sum()).sort(cost, descending=True)
-    found = by_currency[s.BILLING_CURRENCY].to_list()
-    main = preferred if preferred in found else found[0]
-    return main, [c for c in found if c != main]
+def _main_currency(rows: pl.DataFrame, cost: str, preferred: str) -> str:
+    """The company's currency where it spends any of it, else the one with the largest amount."""
+    by_currency = rows.group_by(s.BILLING_CURRENCY).agg(pl.col(cost).sum())
+    found = by_currency.sort(cost, s.BILLING_CURRENCY, descending=[True, False])[s.BILLING_CURRENCY].to_list()
+    return preferred if preferred in found else str(found[0])
+
+
+def _in_currency(rows: pl.DataFrame, cost: str, currency: str, lake: Lake) -> tuple[pl.DataFrame, list[str]]:
+    """The rows with their cost in one currency by the newest rate of each other one, and what was done, in words."""
+    parts, notes = [rows.filter(pl.col(s.BILLING_CURRENCY) == currency)], []
+    rates = lake.scan("fx_rates").filter(pl.col("quote") == currency).sort("day").collect()
+    for other in sorted(set(rows[s.BILLING_CURRENCY]) - {currency}):
+        known = rates.filter(pl.col("base") == other).tail(1).to_dicts()
+        if not known:
+            notes.append(f"Spend in {other} is left out: no rate from {other} to {currency} is known.")
+            continue
+        rate = FxRate(known[0]["day"], other, currency, known[0]["rate"], known[0]["source"])
+        foreign = rows.filter(pl.col(s.BILLING_CURRENCY) == other)
+        amounts = [Money(amount, other).convert(rate).amount for amount in foreign[cost]]
+        parts.append(foreign.with_columns(pl.Series(cost, amounts, dtype=s.MONEY)))
+        notes.append(f"Spend in {other} is converted at {_short(rate.rate)} ({rate.source}, {rate.day}).")
+    return pl.concat(parts), notes
+
+
+def _short(amount: Decimal) -> str:
+    return format(amount.normalize(), "f")
 
 
 def _demand(rows: pl.DataFrame) -> pl.DataFrame:
