@@ -94,6 +94,13 @@ def test_what_the_source_says_is_kept() -> None:
     assert (found[s.CLASSIFIED_BY], found[s.OWNER_STATUS]) == (SOURCE, "known")
 
 
+def test_what_the_source_says_of_its_tokens_is_kept() -> None:
+    """Developer, direction, tier and tokens of a provider's own report survive what the usage type suggests."""
+    own = {s.MODEL_DEVELOPER: "Reseller", s.TOKEN_DIRECTION: "Output", s.SERVICE_TIER: "gold", s.TOKENS: Decimal(7)}
+    found = one({**CLAUDE, **own})
+    assert {column: found[column] for column in own} == own
+
+
 def test_an_accelerator_of_the_source_makes_the_charge_ai() -> None:
     """A ledger that names only the accelerator is an accelerator charge."""
     found = one({s.ACCELERATOR_MODEL: "H100-80GB", s.HOSTING: "on_prem", s.SERVICE_CATEGORY: "Compute"})
@@ -383,6 +390,7 @@ def test_what_reads_like_ai_and_matched_nothing_is_suspected() -> None:
             {s.SERVICE_NAME: "Acme Neural Rendering", **cost},
             {s.SERVICE_NAME: "Email", s.CHARGE_DESCRIPTION: "AI add-on", **cost},
             {s.SERVICE_NAME: "Maintained mail", **cost},
+            {s.SERVICE_NAME: "AWS Global Accelerator", **cost},
             {**CLAUDE, **cost},
         ),
         RULES, TagKeys(), NO_MAPPINGS,
