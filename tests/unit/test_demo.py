@@ -14,10 +14,13 @@ import pytest
 
 from connectors import focus, on_prem, registry, tables
 from connectors.demo import SCENARIO, DemoCompany, aws, azure, write
+from connectors.demo.company import COMMITMENTS
+from connectors.demo.skus import skus
 from connectors.registry import REJECT, RawPart
 from finops import schema as s
 from finops.config import load_config
 from finops.errors import CallError
+from finops.prices import load_prices
 
 TODAY = date(2026, 11, 21)
 CENT = Decimal("0.01")
@@ -425,3 +428,18 @@ def test_the_page_names_everything_that_is_planted(demo: Written) -> None:
     assert all(Path(path).parts[0] + "/" + Path(path).parts[1] in page for path in demo.truth["files"].values())
     idle = Decimal(demo.incident("idle_reserved_accelerators")["extra_cost_by_period"]["2026-10"])
     assert round(idle, -3) == 94_000
+
+
+def test_the_reserved_price_is_the_offer_book_s() -> None:
+    """The p4d reservation is bought at the shipped book's committed price, and the H100 one 36 % below on-demand."""
+    book = load_prices()
+    p4d = book.commitments.filter(
+        pl.col("provider") == "aws", pl.col("region") == "us-east-1", pl.col("instance_type") == "p4d.24xlarge",
+        pl.col("term_years") == 1, pl.col("payment") == "no_upfront",
+    )["committed_per_hour"].item()  # fmt: skip
+    prices = {row["sku"]: row for row in skus().iter_rows(named=True)}
+    assert float(p4d) == prices["aws.p4d"]["committed_price"]
+    assert prices["azure.nd_h100"]["committed_price"] == pytest.approx(0.64 * prices["azure.nd_h100"]["list_price"])
+    in_hours = [c for c in COMMITMENTS if c.units]
+    assert len(in_hours) == 3
+    assert all(c.per_hour == pytest.approx(c.units * prices[c.sku]["committed_price"]) for c in in_hours if c.units)
