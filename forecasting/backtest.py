@@ -26,8 +26,9 @@ FIGURES: Final = ("wape", "smape", "mase", "bias", "coverage80", "coverage95")
 class Backtest:
     """Figures by series and model, the same pooled over all series, the model to use, and series that gave none.
 
-    series: `series, model, chosen, horizon, origins` and the figures; pooled: `model, chosen, folds` and the figures,
-    where WAPE and bias add money up: pool series of one currency.
+    series: `series, model, chosen, horizon, origins` and the figures; pooled: `model, chosen, folds, wins_ratio`
+    (the share of folds in which its median was nearer than the default's) and the figures. Pooled WAPE and bias add
+    money up: pool series of one currency.
     """
 
     series: pl.DataFrame
@@ -43,6 +44,7 @@ class _Fold:
     """One model on one series from one origin."""
 
     series: str
+    origin: int
     model: str
     actual: Floats
     mean: Floats
@@ -91,12 +93,12 @@ def judge(fitted: Sequence[Fitted], *, horizon: int, origins: int, refused: Sequ
     by_series = (
         _figures(folds, (SERIES, MODEL)).rename({"folds": "origins"}).with_columns(horizon=pl.lit(horizon, pl.Int64))
     )
-    pooled = _figures(folds, (MODEL,))
+    pooled = _figures(folds, (MODEL,)).join(_wins(folds), on=MODEL, how="left")
     chosen = choose_model(pooled)
     flag = (pl.col(MODEL) == chosen).alias("chosen")
     return Backtest(
         series=by_series.select(SERIES, MODEL, flag, "horizon", "origins", *FIGURES),
-        pooled=pooled.select(MODEL, flag, "folds", *FIGURES),
+        pooled=pooled.select(MODEL, flag, "folds", "wins_ratio", *FIGURES),
         chosen=chosen,
         horizon=horizon,
         origins=origins,
@@ -123,7 +125,9 @@ def _folds_at(portfolio: Sequence[Fitted], horizon: int, origins: int, back: int
             known = ~np.isnan(actual)
             bands = {name: values[known] for name, values in quantiles(path, reach).items()}
             scale = metrics.seasonal_scale(fitted.series.values[:length])
-            folds.append(_Fold(fitted.series.name, model, actual[known], path.mean[known], bands, calibrated, scale))
+            folds.append(
+                _Fold(fitted.series.name, length, model, actual[known], path.mean[known], bands, calibrated, scale)
+            )
     return folds
 
 
@@ -138,6 +142,19 @@ def _figures(folds: Sequence[_Fold], keys: tuple[str, ...]) -> pl.DataFrame:
     ]
     kinds = {**dict.fromkeys(keys, pl.String()), "folds": pl.Int64(), **dict.fromkeys(FIGURES, pl.Float64())}
     return pl.DataFrame(rows, schema=kinds).with_columns(pl.col(pl.Float64).fill_nan(None)).sort(keys)
+
+
+def _wins(folds: Sequence[_Fold]) -> pl.DataFrame:
+    """The share of each model's folds in which its median was nearer than the default's: `model, wins_ratio`."""
+    errors = pl.DataFrame(
+        [(f.series, f.origin, f.model, float(np.abs(f.actual - f.bands["p50"]).sum())) for f in folds],
+        schema=[SERIES, "origin", MODEL, "error"],
+        schema_overrides={SERIES: pl.String, "origin": pl.Int64, MODEL: pl.String, "error": pl.Float64},
+        orient="row",
+    )
+    default = errors.filter(pl.col(MODEL) == DEFAULT).drop(MODEL)
+    wins = (pl.col("error") < pl.col("error_default")).mean().alias("wins_ratio")
+    return errors.join(default, on=[SERIES, "origin"], suffix="_default").group_by(MODEL).agg(wins)
 
 
 def _figures_of(folds: list[_Fold]) -> dict[str, float]:

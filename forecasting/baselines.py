@@ -4,6 +4,7 @@ Their paths borrow unit, spread and range from the default's path at the same cu
 scale the band (forecasting.intervals).
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -14,25 +15,14 @@ from forecasting.method import HISTORY_DAYS, Path
 from forecasting.series import DailySeries, Floats
 
 SEASONAL_NAIVE, RUN_RATE, DRIFT, ETS, THETA = "seasonal_naive", "run_rate_30", "drift", "auto_ets", "auto_theta"
-BASELINES: Final = (SEASONAL_NAIVE, RUN_RATE, DRIFT, ETS, THETA)
 RUN_RATE_DAYS: Final = 30
 WEEK: Final = 7
 
 
-def baseline_paths(series: DailySeries, *, horizon: int, default: Path) -> dict[str, Path]:
-    """The path of each baseline on a series, by its name."""
+def baseline_path(name: str, series: DailySeries, *, horizon: int, default: Path) -> Path:
+    """The path of a baseline on a series."""
     history = filled(series.last(HISTORY_DAYS).values)
-    points = {
-        SEASONAL_NAIVE: seasonal_naive(history, horizon),
-        RUN_RATE: run_rate(series.values, horizon),
-        DRIFT: drift(history, horizon),
-        **_statistical(history, horizon),
-    }
-    return {name: _path(name, point, default) for name, point in points.items()}
-
-
-def _path(name: str, point: Floats, default: Path) -> Path:
-    z = np.clip(np.arcsinh(point / default.unit), default.lowest, default.highest)
+    z = np.clip(np.arcsinh(_POINTS[name](history, horizon) / default.unit), default.lowest, default.highest)
     return replace(default, model=name, center=z, mean=default.value(z))
 
 
@@ -50,11 +40,9 @@ def seasonal_naive(history: Floats, horizon: int) -> Floats:
     return np.resize(history[-WEEK:], horizon)
 
 
-def run_rate(values: Floats, horizon: int) -> Floats:
-    """The mean of the last 30 days that have a value in every day ahead: what a spreadsheet does."""
-    known = values[-RUN_RATE_DAYS:]
-    known = known[~np.isnan(known)] if not np.isnan(known).all() else values[~np.isnan(values)][-RUN_RATE_DAYS:]
-    return np.full(horizon, known.mean())
+def run_rate(history: Floats, horizon: int) -> Floats:
+    """The mean of the last 30 days in every day ahead: what a spreadsheet does."""
+    return np.full(horizon, history[-RUN_RATE_DAYS:].mean())
 
 
 def drift(history: Floats, horizon: int) -> Floats:
@@ -64,12 +52,33 @@ def drift(history: Floats, horizon: int) -> Floats:
     return line
 
 
-def _statistical(history: Floats, horizon: int) -> dict[str, Floats]:
-    """AutoETS (additive season: the free choice has exploded on real series) and AutoTheta of statsforecast."""
-    from statsforecast import StatsForecast  # seconds to import: only the processes that fit pay for it
-    from statsforecast.models import AutoETS, AutoTheta
+def auto_ets(history: Floats, horizon: int) -> Floats:
+    """AutoETS of statsforecast with an additive season: the free choice has exploded on real series."""
+    from statsforecast.models import AutoETS  # seconds to import: only the processes that fit pay for it
+
+    return _statistical(AutoETS(season_length=WEEK, model="ZZA"), history, horizon)
+
+
+def auto_theta(history: Floats, horizon: int) -> Floats:
+    """AutoTheta of statsforecast."""
+    from statsforecast.models import AutoTheta
+
+    return _statistical(AutoTheta(season_length=WEEK), history, horizon)
+
+
+def _statistical(model: object, history: Floats, horizon: int) -> Floats:
+    from statsforecast import StatsForecast
 
     frame = pl.DataFrame({"unique_id": "one", "ds": np.arange(len(history)), "y": history})
-    models = [AutoETS(season_length=WEEK, model="ZZA"), AutoTheta(season_length=WEEK)]
-    found = StatsForecast(models=models, freq=1).forecast(df=frame, h=horizon)
-    return {ETS: found["AutoETS"].to_numpy(), THETA: found["AutoTheta"].to_numpy()}
+    found = StatsForecast(models=[model], freq=1).forecast(df=frame, h=horizon)
+    return found[str(model)].to_numpy().astype(np.float64)
+
+
+_POINTS: Final[dict[str, Callable[[Floats, int], Floats]]] = {
+    SEASONAL_NAIVE: seasonal_naive,
+    RUN_RATE: run_rate,
+    DRIFT: drift,
+    ETS: auto_ets,
+    THETA: auto_theta,
+}
+BASELINES: Final = tuple(_POINTS)

@@ -48,11 +48,11 @@ def forecast(
     return Forecast(rows_of(fitted, model=DEFAULT), (*refused, *failed))
 
 
-def forecast_task(series: DailySeries, *, horizon: int, compared: bool = False) -> Task:
-    """The fits that a forecast needs: one on all days, past ones to calibrate its bands; with baselines if compared."""
+def forecast_task(series: DailySeries, *, horizon: int) -> Task:
+    """The fits that a forecast needs: one on all days, and past ones to calibrate its bands."""
     length = len(series.values)
     cutoffs = (*usable_cutoffs(series, [length - days for days in OFFSETS_DAYS]), length)
-    return Task(series, horizon, cutoffs, compared=cutoffs if compared else ())
+    return Task(series, horizon, cutoffs)
 
 
 def rows_of(portfolio: Sequence[Fitted], *, model: str) -> pl.DataFrame:

@@ -95,7 +95,7 @@ def show_backtest(
     if done.series.is_empty():
         raise _nothing(given.source, done.refused)
     _say_refusals(current, done.refused)
-    pooled = done.pooled.drop("folds").with_columns(
+    pooled = done.pooled.drop("folds", "wins_ratio").with_columns(
         pl.lit(POOLED).alias(SERIES), horizon=pl.lit(days, pl.Int64), origins=pl.lit(count, pl.Int64)
     )
     if current.format is Format.json:

@@ -14,7 +14,7 @@ from finops.errors import CallError
 from finops.schema import TABLES
 from finops.store import Lake
 from forecasting.backtest import POOLED, Backtest, backtest_task, judge
-from forecasting.fits import Fitted, Task, fit_all
+from forecasting.fits import Fitted, Task, add_baseline, fit_all
 from forecasting.forecast import Forecast, forecast_task, rows_of
 from forecasting.method import DEFAULT
 from forecasting.series import DATE, MODEL, SERIES, VALUE, DailySeries, Refusal, read_series
@@ -148,8 +148,9 @@ def complete_days(ledger: pl.LazyFrame) -> dict[str, date]:
         str(source): dict(zip(part[s.CHARGE_DATE], part[s.CHARGE_COUNT], strict=True))
         for (source,), part in counts.group_by([s.SOURCE_ID])
     }
-    ended = max((max(days) for days in by_source.values()), default=date.min) - timedelta(days=ACTIVE_DAYS)
-    return {source: _last_complete(days) for source, days in by_source.items() if max(days) > ended}
+    ends = {source: max(days) for source, days in by_source.items()}
+    running = [source for source, end in ends.items() if (max(ends.values()) - end).days < ACTIVE_DAYS]
+    return {source: _last_complete(by_source[source]) for source in running}
 
 
 def _last_complete(counts: Mapping[date, int]) -> date:
@@ -258,8 +259,8 @@ def _task(series: DailySeries, horizon: int, origins: int) -> Task:
 def _rows(config: Config, fitted: list[Fitted], model: str) -> pl.DataFrame:
     """The forecast rows of the chosen model; a baseline that is chosen is fitted at the cutoffs its bands need."""
     if model != DEFAULT:
-        tasks = [forecast_task(f.series, horizon=f.horizon, compared=True) for f in fitted]
-        fitted, _ = fit_all(tasks, workers=config.execution.workers, scheduler=config.execution.scheduler)
+        execution = config.execution
+        fitted = add_baseline(fitted, model, workers=execution.workers, scheduler=execution.scheduler)
     return rows_of(fitted, model=model)
 
 
@@ -278,7 +279,7 @@ def _judged(backtests: Mapping[str, Backtest], about: pl.DataFrame, stamped: Map
             pl.lit(test.horizon, pl.Int64).alias("horizon"),
             pl.lit(test.origins, pl.Int64).alias("origins"),
         )
-        frames += [test.series.join(about.select(SERIES, "grouping"), on=SERIES), pooled.drop("folds")]
+        frames += [test.series.join(about.select(SERIES, "grouping"), on=SERIES), pooled.drop("folds", "wins_ratio")]
     stamps = [pl.lit(value).alias(name) for name, value in stamped.items()]
     return _as_table("backtests", pl.concat(frames, how="diagonal").with_columns(stamps))
 
