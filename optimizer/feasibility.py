@@ -172,7 +172,7 @@ def reasons(left_out: Iterable[Exclusion]) -> str:
     sentences = [f"not on {', '.join(names)} ({rule}): {reason}" for (rule, reason), names in options.items()]
     if others:
         named = ", ".join(sorted(others)) if len(others) <= 3 else f"{len(others)} options"
-        sentences.append(f"{named} (use): for other work only")
+        sentences.append(f"{named} serve other work only (use)")
     return "; ".join(sentences)
 
 
