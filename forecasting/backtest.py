@@ -77,7 +77,7 @@ def origin_lengths(series: DailySeries, *, horizon: int, origins: int) -> tuple[
 def backtest_task(series: DailySeries, *, horizon: int, origins: int, baseline_bands: bool = True) -> Task | None:
     """The fits that a backtest of a series needs; None where no origin has history enough before it.
 
-    Without baseline_bands the baselines are fitted at the origins only: less work, and no coverage figures of theirs.
+    Without baseline_bands the baselines are fitted at the origins only: less work, and fewer fits for their bands.
     """
     lengths = origin_lengths(series, horizon=horizon, origins=origins)
     if not lengths:
