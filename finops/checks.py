@@ -128,6 +128,7 @@ def _not_allowed(column: str) -> pl.Expr:
 
 
 _is_purchase = (pl.col(s.CHARGE_CATEGORY) == "Purchase") & pl.col(s.COMMITMENT_DISCOUNT_ID).is_not_null()
+_is_owned = pl.col(s.HOSTING).is_in(["on_prem", "colo", "edge"]).fill_null(value=False)
 _is_ai = pl.col(s.IS_AI).fill_null(value=False)
 
 _RowCheck = tuple[pl.Expr, Severity, str, str]
@@ -157,7 +158,9 @@ _ROW_CHECKS: Final[dict[str, _RowCheck]] = {
         "savings against list price leave these charges out",
     ),
     "effective_above_list": (
-        pl.col(s.EFFECTIVE_COST) > pl.col(s.LIST_COST),
+        (pl.col(s.EFFECTIVE_COST) > pl.col(s.LIST_COST))
+        & (pl.col(s.COMMITMENT_DISCOUNT_STATUS).fill_null("") != "Unused")
+        & ~_is_owned,
         "info",
         "EffectiveCost is above ListCost",
         "check whether list prices or amortised fees are exported in full",
@@ -165,7 +168,8 @@ _ROW_CHECKS: Final[dict[str, _RowCheck]] = {
     "effective_without_billed": (
         (pl.col(s.BILLED_COST) != pl.col(s.EFFECTIVE_COST))
         & pl.col(s.COMMITMENT_DISCOUNT_ID).is_null()
-        & (pl.col(s.CHARGE_FREQUENCY).fill_null("") != "One-Time"),
+        & (pl.col(s.CHARGE_FREQUENCY).fill_null("") != "One-Time")
+        & ~_is_owned,
         "info",
         "EffectiveCost differs from BilledCost although no commitment or one-time fee explains it",
         "tie out on BilledCost; ask the exporter how EffectiveCost was made",

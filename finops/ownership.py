@@ -87,10 +87,7 @@ def with_owners(charges: pl.LazyFrame, tags: TagKeys, mappings: pl.DataFrame, ru
         .otherwise(pl.lit("none"))
     )  # fmt: skip
     purposes = {**{purpose: purpose for purpose in s.PURPOSES if purpose != "unknown"}, **rules.purposes}
-    words = [
-        word.str.to_lowercase().replace_strict(purposes, default=None, return_dtype=pl.String)
-        for word in (*known[PURPOSE], *inferred[PURPOSE])
-    ]
+    words = [_purpose(word.str.to_lowercase(), purposes) for word in (*known[PURPOSE], *inferred[PURPOSE])]
     owners = {column: pl.coalesce(*known[name], *inferred[name]) for name, column in _DIMENSIONS.items()}
     del owners[s.PURPOSE]
     return charges.with_columns(
@@ -121,6 +118,15 @@ def _with_tags(charges: pl.LazyFrame, wanted: dict[str, pl.Expr]) -> pl.LazyFram
     return charges.with_columns(
         pl.col(s.TAGS).map_batches(read, return_dtype=kind, is_elementwise=True).alias("read")
     ).unnest("read")
+
+
+def _purpose(word: pl.Expr, purposes: dict[str, str]) -> pl.Expr:
+    # by batch, because replace_strict over a stream takes hold of the whole of it
+    return word.map_batches(
+        lambda words: words.replace_strict(purposes, default=None, return_dtype=pl.String),
+        return_dtype=pl.String,
+        is_elementwise=True,
+    )
 
 
 def _habits(names: tuple[AccountName, ...], group: str) -> list[pl.Expr]:

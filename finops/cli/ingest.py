@@ -41,7 +41,11 @@ def ingest(
     """Load bills into the lake; each billing period is replaced whole, or nothing changes."""
     current = session(context)
     _check_period(period)
-    chosen = _file_source(connector, file, source_id) if file or connector else _configured(current, sources or [])
+    if file or connector:
+        chosen = _file_source(connector, file, source_id)
+    else:
+        chosen = _configured(current, sources or [])
+        tables.load(current.config, current.lake, say=current.say)  # mappings say whose charges are
     until = datetime.now(UTC).date() + timedelta(days=1)
     batches: list[Batch] = []
     failure: FinopsError | None = None

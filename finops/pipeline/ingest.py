@@ -19,16 +19,20 @@ import polars as pl
 from connectors import files
 from connectors.registry import RAW, REJECT, SOURCE_ROWS, RawPart, connector
 from finops import schema as s
-from finops.classify import Rules, classify, load_rules
+from finops.classify import classify
 from finops.config import Config, Source
 from finops.errors import InputError, LakeError, LoadRefused
 from finops.pipeline.daily import spend_daily
+from finops.rules import Rules, load_rules
 from finops.store import Lake, Transaction, schema_digest
 
 UNKNOWN_PERIOD: Final = "unknown"
 """Period of a quarantined row whose own period cannot be read."""
 NO_CURRENCY: Final = "XXX"
 """ISO 4217 code for "no currency": of a quarantined row whose currency cannot be read."""
+
+SLICE_ROWS: Final = 250_000
+"""Charges that are classified and written at a time."""
 
 _KEYS: Final = ("billing_period", "source_file", "currency")
 _MONEYS: Final = tuple(
@@ -87,7 +91,7 @@ def ingest(
         say(f"{source.id}: the lake already holds these files as they are")
         return _batches(same_files, changed=False)
     with tempfile.TemporaryDirectory(prefix="finops-ingest-") as folder:
-        staged = _stage(parse, parts, Path(folder), period)
+        staged = _stage(parse, parts, source, digests, Path(folder), period)
         totals = _totals(staged)
         _refuse_nothing_readable(totals, source, staged)
         with lake.transaction(f"ingest {source.id}") as tx:
@@ -128,15 +132,21 @@ def _loads_of(source: Source, loads: pl.LazyFrame) -> pl.DataFrame:
 
 
 def _stage(
-    parse: Callable[[RawPart], pl.LazyFrame], parts: list[RawPart], folder: Path, period: str | None
+    parse: Callable[[RawPart], pl.LazyFrame],
+    parts: list[RawPart],
+    source: Source,
+    digests: dict[str, str],
+    folder: Path,
+    period: str | None,
 ) -> pl.LazyFrame:
     """The parsed rows of all parts as Parquet, each part streamed on its own."""
     for number, part in enumerate(parts):
         with files.readable(part.path):
             parsed = parse(part).with_columns(
+                _charge_id(source, part.name, digests[part.name]).alias(s.CHARGE_ID),
                 pl.coalesce(pl.col(s.BILLING_PERIOD_START).dt.strftime("%Y-%m"), pl.lit(UNKNOWN_PERIOD)).alias(
                     s.BILLING_PERIOD
-                )
+                ),
             )
             if period is not None:
                 parsed = parsed.filter(pl.col(s.BILLING_PERIOD).is_in([period, UNKNOWN_PERIOD]))
@@ -154,6 +164,7 @@ def _totals(staged: pl.LazyFrame) -> pl.DataFrame:
             pl.col(REJECT).is_not_null().alias("rejected"),
         )
         .agg(
+            pl.len().alias("charges"),
             pl.col(SOURCE_ROWS).sum().alias("rows"),
             pl.col(s.BILLED_COST).sum().alias("billed"),
             pl.col(s.EFFECTIVE_COST).sum().alias("effective"),
@@ -227,7 +238,13 @@ def _write(
     partition = {s.SOURCE_ID: [source.id], s.BILLING_PERIOD: periods}
     stored_periods = {**partition, s.BILLING_PERIOD: [p for p in periods if p != UNKNOWN_PERIOD]}
     if stored_periods[s.BILLING_PERIOD]:
-        tx.replace("charges", _charges(staged, tx, source, config, rules, batch_id, digests), where=stored_periods)
+        # in slices, because a Delta write holds all its rows in memory
+        for start in range(0, int(totals["charges"].sum()), SLICE_ROWS):
+            rows = _charges(staged.slice(start, SLICE_ROWS), tx, source, config, rules, batch_id)
+            if start == 0:
+                tx.replace("charges", rows, where=stored_periods)
+            else:
+                tx.append("charges", rows)
         stored = tx.scan("charges").filter(_in(stored_periods))
         tx.replace("spend_daily", spend_daily(stored), where=stored_periods)
     else:
@@ -247,11 +264,9 @@ def _charges(
     config: Config,
     rules: Rules,
     batch_id: str,
-    digests: dict[str, str],
 ) -> pl.LazyFrame:
     """The accepted rows with lineage and classification, exactly the columns of `charges`."""
     accepted = staged.filter(pl.col(REJECT).is_null()).with_columns(
-        _charge_id(source, digests).alias(s.CHARGE_ID),
         pl.lit(source.id).alias(s.SOURCE_ID),
         pl.lit(batch_id).alias(s.BATCH_ID),
         pl.lit(source.ledger_role).alias(s.LEDGER_ROLE),
@@ -260,18 +275,13 @@ def _charges(
     return classified.select(*s.TABLES["charges"].columns)
 
 
-def _charge_id(source: Source, digests: dict[str, str]) -> pl.Expr:
+def _charge_id(source: Source, name: str, content: str) -> pl.Expr:
     """source / fingerprint of the file's name and content / row, and for further charges of a row what they are.
 
     The fingerprint stands for the content, so two equal rows are two charges and a changed file has new ones.
     """
-    short = {name: hashlib.sha256(f"{name}\0{content}".encode()).hexdigest()[:12] for name, content in digests.items()}
-    first = pl.concat_str(
-        pl.lit(f"{source.id}/"),
-        pl.col(s.SOURCE_FILE).replace_strict(short, return_dtype=pl.String),
-        pl.lit("/"),
-        pl.col(s.SOURCE_ROW),
-    )
+    fingerprint = hashlib.sha256(f"{name}\0{content}".encode()).hexdigest()[:12]
+    first = pl.format(f"{source.id}/{fingerprint}/{{}}", s.SOURCE_ROW)
     further = pl.concat_str(
         first, pl.lit("/"), pl.col(s.CHARGE_PERIOD_START).dt.strftime("%Y%m%d"), pl.lit("/"), pl.col(s.SKU_ID)
     )
