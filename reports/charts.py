@@ -36,7 +36,7 @@ def spend_over_time(
         pl.when("incomplete").then(0.4).when(_within(pl.col(START), focus)).then(1.0).otherwise(0.6).alias("opacity")
     )
     order = [v for v in colours if v in set(bars[VALUE])] + ([OTHER] if OTHER in set(bars[VALUE]) else [])
-    base = alt.Chart(bars).encode(x=_time_axis(step, bars))
+    base = _chart(bars).encode(x=_time_axis(step, bars))
     marks = base.mark_bar().encode(
         y=_amount_axis(currency),
         color=_scale(order, colours, look, legend=True),
@@ -49,7 +49,7 @@ def spend_over_time(
     if len(open_steps):
         text = f"to {last_day:%-d %b}" if last_day else "so far"
         layers.append(
-            alt.Chart(open_steps.with_columns(pl.lit(text).alias(SHOWN)))
+            _chart(open_steps.with_columns(pl.lit(text).alias(SHOWN)))
             .mark_text(dy=-8, fontSize=11, color=look.muted)
             .encode(x=_time_axis(step, bars), y=f"{AMOUNT}:Q", text=f"{SHOWN}:N")
         )
@@ -71,7 +71,7 @@ def amounts_by(
     tips = [alt.Tooltip(f"{VALUE}:N", title=dimension), _money_tip(currency)]
     if second is None:
         bars = (
-            alt.Chart(totals).mark_bar(cornerRadiusEnd=2)
+            _chart(totals).mark_bar(cornerRadiusEnd=2)
             .encode(x=_amount_axis(currency, "x"), y=y, color=_scale(order, colours, look, legend=False), tooltip=tips)
         )  # fmt: skip
     else:
@@ -85,14 +85,14 @@ def amounts_by(
         )
         names = [v for v in colours if v in set(keep["part"])] + ([OTHER] if OTHER in set(keep["part"]) else [])
         bars = (
-            alt.Chart(keep).mark_bar()
+            _chart(keep).mark_bar()
             .encode(
                 x=_amount_axis(currency, "x"), y=y, color=_scale(names, colours, look, legend=True, field="part"),
                 order=alt.Order("rank:Q"), tooltip=[*tips, alt.Tooltip("part:N", title=second)],
             )
         )  # fmt: skip
     labels = (
-        alt.Chart(totals.with_columns(pl.col(AMOUNT).map_elements(compact, return_dtype=pl.String).alias(SHOWN)))
+        _chart(totals.with_columns(pl.col(AMOUNT).map_elements(compact, return_dtype=pl.String).alias(SHOWN)))
         .mark_text(align="left", dx=5, fontSize=11, color=look.text)
         .encode(x=f"{AMOUNT}:Q", y=y, text=f"{SHOWN}:N")
     )
@@ -117,13 +117,13 @@ def changes(frame: pl.DataFrame, look: Look, *, currency: str, limit: int = 8) -
     domain = [-reach if min(rows[AMOUNT], default=0) < 0 else 0, reach if max(rows[AMOUNT], default=0) > 0 else 0]
     axis = alt.Axis(format=_AXIS_FORMAT, tickCount=5)
     x = alt.X(f"{AMOUNT}:Q", title=f"change, {currency}", axis=axis, scale=alt.Scale(domain=domain))
-    bars = alt.Chart(rows).mark_bar(cornerRadius=2).encode(
+    bars = _chart(rows).mark_bar(cornerRadius=2).encode(
         x=x, y=y,
         color=alt.Color("way:N", scale=alt.Scale(domain=["rose", "fell"], range=[look.bad, look.good]), legend=None),
         tooltip=[alt.Tooltip(f"{VALUE}:N", title="what"), alt.Tooltip(f"{SHOWN}:N", title=f"change, {currency}")],
     )  # fmt: skip
-    up = alt.Chart(rows.filter(pl.col(AMOUNT) > 0)).mark_text(align="left", dx=5, fontSize=11, color=look.text)
-    down = alt.Chart(rows.filter(pl.col(AMOUNT) <= 0)).mark_text(align="right", dx=-5, fontSize=11, color=look.text)
+    up = _chart(rows.filter(pl.col(AMOUNT) > 0)).mark_text(align="left", dx=5, fontSize=11, color=look.text)
+    down = _chart(rows.filter(pl.col(AMOUNT) <= 0)).mark_text(align="right", dx=-5, fontSize=11, color=look.text)
     texts = [mark.encode(x=x, y=y, text=f"{SHOWN}:N") for mark in (up, down)]
     return themed(alt.layer(bars, *texts).properties(height=max(120, 28 * len(order) + 30)), look)
 
@@ -139,21 +139,24 @@ def outlook(
     x = alt.X("day:T", title=None, axis=alt.Axis(format="%b %Y", tickCount="month", grid=False))
     past = actual.select(pl.col(START).alias("day"), pl.col(COST).cast(pl.Float64).alias(AMOUNT))
     ahead = forecast.rename({"date": "day"})
-    y = alt.Y(
-        f"{AMOUNT}:Q",
-        title=f"{currency} a day",
-        axis=alt.Axis(format=_AXIS_FORMAT, tickCount=5),
-        scale=alt.Scale(zero=True),
-    )
-    coming = alt.Chart(ahead)
+    # a far band would press everything else to the ground: it may leave the chart at the top
+    top = max([*past[AMOUNT], *ahead["p90"]], default=1.0) * 1.3
+    axis = alt.Axis(format=_AXIS_FORMAT, tickCount=5)
+    scale = alt.Scale(domain=[min([0.0, *past[AMOUNT]]), top])
+    y = alt.Y(f"{AMOUNT}:Q", title=f"{currency} a day", axis=axis, scale=scale)
+    coming = _chart(ahead)
     layers: list[Any] = [
-        coming.mark_area(opacity=0.16, color=look.accent).encode(x=x, y=alt.Y("p025:Q"), y2="p975:Q"),
-        coming.mark_area(opacity=0.28, color=look.accent).encode(x=x, y=alt.Y("p10:Q"), y2="p90:Q"),
-        alt.Chart(past).mark_line(strokeWidth=1.6, color=look.text).encode(
+        *(
+            coming.mark_area(opacity=pale, color=look.accent, clip=True).encode(
+                x=x, y=alt.Y(f"{low}:Q", scale=scale), y2=f"{high}:Q"
+            )
+            for low, high, pale in (("p025", "p975", 0.16), ("p10", "p90", 0.28))
+        ),
+        _chart(past).mark_line(strokeWidth=1.6, color=look.text).encode(
             x=x, y=y, tooltip=[alt.Tooltip("day:T", title="day", format="%-d %b %Y"), _money_tip(currency)]
         ),
         coming.mark_line(strokeWidth=2.2, color=look.accent).encode(
-            x=x, y=alt.Y("p50:Q"),
+            x=x, y=alt.Y("p50:Q", scale=scale),
             tooltip=[alt.Tooltip("day:T", title="day", format="%-d %b %Y"),
                      *(alt.Tooltip(f"{q}:Q", title=q, format=",.0f") for q in ("p10", "p50", "p90"))],
         ),
@@ -183,21 +186,19 @@ def cost_curves(
     x = alt.X("month:Q", title="month", scale=alt.Scale(domain=[1, months * 1.42]), axis=axis)
     y = alt.Y(f"{AMOUNT}:Q", title=f"cumulative cost, {currency}", axis=alt.Axis(format=_AXIS_FORMAT, tickCount=5))
     colour = _scale(names, colours, look, legend=False, field="choice")
-    lines = alt.Chart(rows).mark_line(strokeWidth=2.4).encode(
+    lines = _chart(rows).mark_line(strokeWidth=2.4).encode(
         x=x, y=y, color=colour,
         tooltip=[alt.Tooltip("choice:N"), alt.Tooltip("month:Q"), _money_tip(currency)],
     )  # fmt: skip
-    ends = alt.Chart(_apart(last, AMOUNT)).mark_text(align="left", dx=6, fontSize=11).encode(
+    ends = _chart(_apart(last, AMOUNT)).mark_text(align="left", dx=6, fontSize=11).encode(
         x=x, y=alt.Y("label_at:Q"), text="choice:N", color=colour
     )  # fmt: skip
     layers: list[Any] = [lines, ends]
     if crossings:
-        marks = pl.DataFrame({"month": [m for m, _ in crossings], "note": [t for _, t in crossings]})
-        layers.append(alt.Chart(marks).mark_rule(strokeDash=[4, 4], color=look.muted).encode(x=x))
-        layers.append(
-            alt.Chart(marks).mark_text(align="left", dx=4, dy=6, fontSize=11, color=look.muted, baseline="top")
-            .encode(x=x, y=alt.value(0), text="note:N")
-        )  # fmt: skip
+        marks = _chart(pl.DataFrame({"month": [m for m, _ in crossings], "note": [n for _, n in crossings]}))
+        layers.append(marks.mark_rule(strokeDash=[4, 4], color=look.muted).encode(x=x))
+        words = marks.mark_text(align="left", dx=4, dy=-6, fontSize=11, color=look.muted, baseline="bottom")
+        layers.append(words.encode(x=x, y=alt.datum(0), text="note:N"))
     return themed(alt.layer(*layers).properties(height=HEIGHT + 40), look)
 
 
@@ -209,18 +210,18 @@ def placement(frame: pl.DataFrame, colours: Mapping[str, str], look: Look) -> Ch
     rows = frame.with_columns(
         pl.col("ratio").cast(pl.Float64),
         pl.col("ratio").map_elements(percent, return_dtype=pl.String).alias(SHOWN),
+        pl.when(pl.col("ratio") > 0.5).then(pl.lit(look.background)).otherwise(pl.lit(look.text)).alias("ink"),
     )
     names = [v for v in colours if v in set(rows["hosting"])]
     x = alt.X("hosting:N", sort=names, title=None, axis=alt.Axis(orient="top", labelAngle=0, ticks=False, domain=False))
     y = alt.Y("workload:N", sort=None, title=None, axis=alt.Axis(labelLimit=180, ticks=False, domain=False))
     opacity = alt.Opacity("ratio:Q", scale=alt.Scale(domain=[0, 1], range=[0.15, 0.85]), legend=None)
     tips = [alt.Tooltip("workload:N"), alt.Tooltip("hosting:N"), alt.Tooltip(f"{SHOWN}:N", title="share of its work")]
-    cells = alt.Chart(rows).mark_rect(cornerRadius=3, stroke=look.background, strokeWidth=3)
-    words = alt.Chart(rows).mark_text(fontSize=12, color=look.text)
+    cells = _chart(rows).mark_rect(cornerRadius=3, stroke=look.background, strokeWidth=3)
+    ink = alt.Color("ink:N", scale=None)
+    words = _chart(rows).mark_text(fontSize=12).encode(x=x, y=y, text=f"{SHOWN}:N", color=ink)
     colour = _scale(names, colours, look, legend=False, field="hosting")
-    drawn = alt.layer(
-        cells.encode(x=x, y=y, color=colour, opacity=opacity, tooltip=tips), words.encode(x=x, y=y, text=f"{SHOWN}:N")
-    )
+    drawn = alt.layer(cells.encode(x=x, y=y, color=colour, opacity=opacity, tooltip=tips), words)
     return themed(drawn.properties(height=max(90, 42 * rows["workload"].n_unique() + 40)), look)
 
 
@@ -245,9 +246,9 @@ def budget_use(frame: pl.DataFrame, look: Look, *, currency: str) -> Chart:
     )
     colour = alt.Color("over:N", legend=None, scale=alt.Scale(domain=[False, True], range=[look.good, look.bad]))
     tips = [alt.Tooltip("budgeted:N", title="budget"), _money_tip(currency), alt.Tooltip("standing:N")]
-    bars = alt.Chart(rows).mark_bar(size=13).encode(x=x, y=y, color=colour, tooltip=tips)
-    ticks = alt.Chart(rows).mark_tick(thickness=3, size=24, color=look.text).encode(x="target:Q", y=y)
-    words = alt.Chart(rows).mark_text(align="left", dx=8, fontSize=11, color=look.text)
+    bars = _chart(rows).mark_bar(size=13).encode(x=x, y=y, color=colour, tooltip=tips)
+    ticks = _chart(rows).mark_tick(thickness=3, size=24, color=look.text).encode(x="target:Q", y=y)
+    words = _chart(rows).mark_text(align="left", dx=8, fontSize=11, color=look.text)
     drawn = alt.layer(bars, ticks, words.encode(x="reach:Q", y=y, text="standing:N"))
     return themed(drawn.properties(height=max(80, 34 * len(order) + 40)), look)
 
@@ -287,6 +288,11 @@ def themed(chart: Chart, look: Look) -> Chart:
         .configure_text(font=FONT)
     )  # fmt: skip
     return drawn
+
+
+def _chart(frame: pl.DataFrame) -> alt.Chart:
+    """A chart over the frame; Vega knows no decimals."""
+    return alt.Chart(frame.with_columns(pl.col(pl.Decimal).cast(pl.Float64)))
 
 
 def _labelled(field: str) -> pl.Expr:
@@ -342,7 +348,8 @@ def _notes(notes: Sequence[tuple[date, str]], look: Look, *, x: alt.X | None = N
     marks = pl.DataFrame(
         {"day": [day for day, _ in notes], "note": [text for _, text in notes]}, schema_overrides={"day": pl.Date}
     ).with_columns(pl.col("day").dt.truncate(every).alias(START))
-    base = alt.Chart(marks).encode(x=place)
+    marks = marks.group_by(START, maintain_order=True).agg(pl.col("day").first(), pl.col("note").str.join(", "))
+    base = _chart(marks).encode(x=place)
     return [
         base.mark_rule(strokeDash=[4, 4], color=look.muted),
         base.mark_text(align="left", dx=4, dy=4, fontSize=11, color=look.muted, baseline="top").encode(

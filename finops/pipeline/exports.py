@@ -12,16 +12,18 @@ from finops import schema as s
 from finops.config import Config
 from finops.errors import CallError, LakeError
 from finops.pipeline.budgets import budget_status
+from finops.pipeline.forecasts import month_landing
 from finops.scope import ALL
 from finops.store import Lake
 from reports.export import csv_text, write_whole
+from reports.views.budgets import A_MONTH
 from reports.views.movement import START, trend
+from reports.views.outlook import scope_of
 from reports.views.scope import Scope
 from reports.views.spend import COST, CURRENCY, spend
 
 FOCUS_VERSIONS: Final = (s.FOCUS_VERSION,)
 SPEND_DIMENSIONS: Final = ("team", "use_case", "purpose", "cost_center")
-MONTH: Final = len("YYYY-MM")
 _TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -90,7 +92,7 @@ def _spend_by_month(lake: Lake, path: Path) -> ExportedFile:
 
 
 def _actual_forecast_budget(config: Config, lake: Lake, path: Path) -> ExportedFile:
-    """Every budget's months, and the months of all spend, with what was spent, is expected, and was planned."""
+    """The months of all spend, of every budget and of every forecast: what was spent, is expected, and was planned."""
     columns = ("scope", "owner", "period", CURRENCY, "cost", "actual", "forecast", "budget", "status")
     key = ["scope", "period", CURRENCY, "cost"]
     budgets = budget_status(config, lake).rename({"landing": "forecast"}).select(columns)
@@ -103,10 +105,29 @@ def _actual_forecast_budget(config: Config, lake: Lake, path: Path) -> ExportedF
     )
     # the months of all spend keep their own actual: a budget's may hold other currencies, converted
     known = months.join(budgets.drop("actual"), on=key, how="left").select(columns)
-    rows = pl.concat([known, budgets.join(months, on=key, how="anti")]).sort(key)
+    budgeted = pl.concat([known, budgets.join(months, on=key, how="anti")])
+    coming = _coming(config, lake).join(budgeted, on=key, how="anti").select(columns)
+    rows = pl.concat([budgeted, coming]).sort(key)
     write_whole(path, lambda part: part.write_text(csv_text(rows), encoding="utf-8"))
-    of_all = (pl.col("scope") == ALL) & (pl.col("cost") == "effective") & (pl.col("period").str.len_chars() == MONTH)
+    of_all = (pl.col("scope") == ALL) & (pl.col("cost") == "effective") & pl.col("period").str.contains(A_MONTH)
     return _tied(path, "actual", CURRENCY, spend(lake).totals, only=of_all & (pl.col("actual") != "0"))
+
+
+def _coming(config: Config, lake: Lake) -> pl.DataFrame:
+    """The months that the newest forecast lands, by the scopes of its series."""
+    landing = month_landing(config, lake)
+    scopes = {series: scope_of(series) for series in landing["series"].unique()}
+    return landing.select(
+        pl.col("series").replace_strict(scopes, return_dtype=pl.String).alias("scope"),
+        pl.lit(None, pl.String).alias("owner"),
+        "period",
+        CURRENCY,
+        pl.lit(config.forecast.cost).alias("cost"),
+        "actual",
+        pl.col("landing").alias("forecast"),
+        pl.lit(None, s.MONEY).alias("budget"),
+        pl.lit(None, pl.String).alias("status"),
+    )
 
 
 def _focus(lake: Lake, path: Path) -> ExportedFile:

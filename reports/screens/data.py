@@ -50,15 +50,16 @@ def render(page: Page) -> None:
 def reconciled(lake: Lake) -> pl.DataFrame:
     """Invoices against the lake, the newest period first."""
     rows = reconcile(lake.scan("spend_daily"), lake.scan("quarantine"), lake.scan("invoices"))
-    return rows.sort("billing_period", "source_id", descending=[True, False])
+    words = pl.col("status").str.replace_all("_", " ")
+    return rows.with_columns(words).sort("billing_period", "source_id", descending=[True, False])
 
 
 def _headline(sources: pl.DataFrame, invoices: pl.DataFrame) -> None:
-    tied, open_periods = (invoices["status"] == "tied_out").sum(), (invoices["status"] == "residual").sum()
+    tied, open_periods = (invoices["status"] == "tied out").sum(), (invoices["status"] == "residual").sum()
     refused = sources["rows_quarantined"].sum() or 0
     read = sources["rows_read"].sum() or 0
     text = f"{read:,} rows read, {refused:,} refused"
     if tied or open_periods:
         text += f"; {tied} invoiced periods tie out"
-        text += f", {open_periods} do not" if open_periods else ""
+        text += f", {open_periods} {'does' if open_periods == 1 else 'do'} not" if open_periods else ""
     st.subheader(text + ".", anchor=False)

@@ -58,10 +58,12 @@ def sidebar(lake: Lake, snapshot: int, coverage: Coverage) -> tuple[Scope, str]:
         currency = coverage.currencies[0]
         if len(coverage.currencies) > 1:
             currency = st.selectbox(
-                "Currency", coverage.currencies, key=CURRENCY, help="Amounts of two currencies are never added."
+                "Currency",
+                coverage.currencies,
+                key=CURRENCY,
+                help="Amounts of two currencies are never added.",
             )
     where.update(more())
-    where[s.BILLING_CURRENCY] = (currency,)
     return Scope(where, start, end, cost), currency
 
 
@@ -133,11 +135,11 @@ def _period(coverage: Coverage) -> tuple[date, date]:
 
 
 def choices(coverage: Coverage) -> dict[str, tuple[str, tuple[date, date]]]:
-    """The periods on offer, the newest full month first; none reaches beyond the data.
+    """The periods on offer, the newest month that is billed in full first.
 
     Where the data holds no full month, the newest month so far comes first.
     """
-    first, last = coverage.first, coverage.last
+    first, last = coverage.first, coverage.through
     this_month = last.replace(day=1)
     full_end = last if is_month_end(last) else this_month - timedelta(days=1)
     found: dict[str, tuple[str, tuple[date, date]]] = {}
@@ -149,5 +151,5 @@ def choices(coverage: Coverage) -> dict[str, tuple[str, tuple[date, date]]]:
         start = add_months(full_end, 1 - months)
         if start >= first:
             found[key] = (title, (start, full_end))
-    found["all"] = ("(everything)", (first, last))
+    found["all"] = ("(everything)", (first, coverage.last))
     return found

@@ -5,13 +5,14 @@ from datetime import timedelta
 import polars as pl
 import streamlit as st
 
+from finops.config import Config
 from finops.pipeline.forecasts import month_landing
 from finops.store import Lake
 from reports import charts
 from reports.screens import parts
 from reports.screens.page import Page
 from reports.views import movement
-from reports.views.outlook import TOTAL, Outlook, known_series, outlook
+from reports.views.outlook import TOTAL, Outlook, known_series, outlook, said
 from reports.views.words import compact, percent, period_name
 
 HISTORY_DAYS = 180
@@ -20,17 +21,16 @@ HISTORY_DAYS = 180
 def render(page: Page) -> None:
     """Draw the page."""
     parts.title("Where will the month land?", page, whole="A forecast covers all AI spend")
-    known = page.compute(known_series)
-    if known.is_empty():
+    names = page.compute(known_series, page.currency)
+    if not names:
         parts.empty(
             "The forecast of AI spend by purpose, driver, provider and team would be here, with its track record.",
             "finops forecast",
         )
         return
-    landing = page.compute(_landing, page)
+    landing = page.compute(_landing, page.config).filter(pl.col("currency") == page.currency)
     _headline(landing)
-    names = known["series"].to_list()
-    series: str = st.selectbox("Forecast of", names, format_func=_said, key="outlook_series", persist_state="session")
+    series: str = st.selectbox("Forecast of", names, format_func=said, key="outlook_series", persist_state="session")
     found = page.compute(outlook, series)
     assert found is not None, "it was just listed"
     draw(page, found, key="outlook_chart")
@@ -49,7 +49,7 @@ def draw(page: Page, found: Outlook, *, key: str) -> None:
         movement.trend, found.scope().between(found.cutoff - timedelta(days=HISTORY_DAYS), found.cutoff), step="day"
     )
     drawn = charts.outlook(actual, found.rows, page.look, currency=found.currency, origin=found.cutoff)
-    parts.chart(drawn, key=key, says=f"Daily spend of {_said(found.series)}, and its forecast with bands")
+    parts.chart(drawn, key=key, says=f"Daily spend of {said(found.series)}, and its forecast with bands")
     st.caption(track_record(found))
 
 
@@ -66,8 +66,8 @@ def track_record(found: Outlook) -> str:
     )
 
 
-def _landing(lake: Lake, page: Page) -> pl.DataFrame:
-    return month_landing(page.config, lake)
+def _landing(lake: Lake, config: Config) -> pl.DataFrame:
+    return month_landing(config, lake)
 
 
 def _headline(landing: pl.DataFrame) -> None:
@@ -86,7 +86,3 @@ def _headline(landing: pl.DataFrame) -> None:
 def _month(period: str) -> str:
     start = movement.month_of(period)
     return period_name(*start)
-
-
-def _said(series: str) -> str:
-    return "All AI spend" if series == TOTAL else series.replace(",", ", ").replace("=", ": ").replace("_", " ")

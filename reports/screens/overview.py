@@ -2,6 +2,8 @@
 
 from datetime import date
 from decimal import Decimal
+from functools import partial
+from typing import Any
 
 import polars as pl
 import streamlit as st
@@ -22,6 +24,13 @@ from reports.views.words import compact, headline, percent, period_name
 SPLITS = (s.PURPOSE, s.DRIVER, s.SERVICE_PROVIDER_NAME, s.HOSTING, s.TEAM)
 MOVERS = (s.USE_CASE, s.TEAM, s.PURPOSE, s.DRIVER, s.SERVICE_PROVIDER_NAME, s.MODEL_ID, s.SERVICE_NAME)
 HISTORY_MONTHS = 18
+ALERTS_SHOWN = 4
+RATES = {
+    "cost_per_accelerator_hour": (
+        "Per accelerator-hour", "Cost of charges that name accelerators / their accelerator-hours.",
+    ),
+    "cost_per_million_tokens": ("Per million tokens", "Cost of charges that name tokens / their tokens x 1,000,000."),
+}  # fmt: skip
 
 
 def render(page: Page) -> None:
@@ -51,36 +60,45 @@ def render(page: Page) -> None:
 
 def _metrics(page: Page, budget: pl.DataFrame, *figures: standing.Figure) -> None:
     spend, gpu, tokens, unowned = figures
-    with st.grid(5, min_column_width=150):
-        parts.metric(
-            "Spend", f"{compact(spend.value)} {page.currency}", change=spend.change_ratio, note=_was(spend),
-            help_text=f"Data to {page.coverage.last:%-d %B %Y}; {_against(page.scope)}.",
-        )  # fmt: skip
-        if len(budget):
-            row = budget.row(0, named=True)
-            parts.metric(
-                "Against budget", percent(row["ratio"], signed=True),
-                note=f"of {compact(row['budget'])} {page.currency}",
-                judged="bad" if row["ratio"] and row["ratio"] > 0 else "good",
-                help_text="What the period comes to, by the newest forecast where it is not over, less the budget.",
-            )  # fmt: skip
-        if gpu.value is not None:
-            parts.metric(
-                "Per accelerator-hour", f"{gpu.value:,.2f} {page.currency}", change=gpu.change_ratio, note=_was(gpu),
-                help_text="Cost of charges that name accelerators / their accelerator-hours.",
-            )  # fmt: skip
-        if tokens.value is not None:
-            parts.metric(
-                "Per million tokens", f"{tokens.value:,.2f} {page.currency}", change=tokens.change_ratio,
-                note=_was(tokens),
-                help_text="Cost of charges that name tokens / their tokens x 1,000,000.",
-            )  # fmt: skip
-        share = unowned.value / spend.value if unowned.value and spend.value else Decimal(0)
-        parts.metric(
-            "Without an owner", f"{compact(unowned.value)} {page.currency}", change=unowned.change_ratio,
-            note=f"{percent(share)} of spend",
-            help_text="Charges that no tag, mapping or account gives to a team.",
-        )  # fmt: skip
+    drawn = [partial(_spend_metric, page, spend)]
+    if len(budget):
+        drawn.append(partial(_budget_metric, page, budget.row(0, named=True)))
+    drawn += [partial(_rate_metric, page, f) for f in (gpu, tokens) if f.value is not None]
+    drawn.append(partial(_unowned_metric, page, unowned, spend))
+    for place, draw in zip(st.columns(len(drawn)), drawn, strict=True):
+        with place:
+            draw()
+
+
+def _spend_metric(page: Page, spend: standing.Figure) -> None:
+    parts.metric(
+        f"Spend, {page.currency}", compact(spend.value), change=spend.change_ratio, note=_was(spend),
+        help_text=f"Billed through {page.coverage.through:%-d %B %Y}; {_against(page.scope)}.",
+    )  # fmt: skip
+
+
+def _unowned_metric(page: Page, unowned: standing.Figure, spend: standing.Figure) -> None:
+    share = unowned.value / spend.value if unowned.value and spend.value else Decimal(0)
+    parts.metric(
+        f"Unowned, {page.currency}", compact(unowned.value), change=unowned.change_ratio,
+        note=f"{percent(share)} of it", help_text="Spend that no tag, mapping or account gives to a team.",
+    )  # fmt: skip
+
+
+def _budget_metric(page: Page, row: dict[str, Any]) -> None:
+    parts.metric(
+        "Against budget", percent(row["ratio"], signed=True),
+        note=f"of {compact(row['budget'])} {page.currency}",
+        judged="bad" if row["ratio"] and row["ratio"] > 0 else "good",
+        help_text="What the period comes to, by the newest forecast where it is not over, less the budget.",
+    )  # fmt: skip
+
+
+def _rate_metric(page: Page, figure: standing.Figure) -> None:
+    name, made = RATES[figure.name]
+    parts.metric(
+        name, f"{figure.value:,.2f} {page.currency}", change=figure.change_ratio, note=_was(figure), help_text=made
+    )
 
 
 def _history(page: Page) -> None:
@@ -90,19 +108,21 @@ def _history(page: Page) -> None:
             "Split by", SPLITS, default=SPLITS[0], format_func=parts.heading, key="overview_split", required=True,
             label_visibility="collapsed", persist_state="session",
         )  # fmt: skip
-    scope, last = _history_scope(page), page.coverage.last
+    scope, last = _history_scope(page), page.coverage.through
     long = (last - (scope.start or last)).days > 92
     step: movement.Step = "month" if long else "week" if (last - (scope.start or last)).days > 35 else "day"
     rows = page.compute(movement.trend, scope, step=step, by=split)
+    events = [e for e in page.config.events if (scope.start or e.date) <= e.date <= last]
     assert page.scope.start is not None
     assert page.scope.end is not None
     drawn = charts.spend_over_time(
         rows, page.colours(split), page.look, currency=page.currency, step=step,
         focus=(page.scope.start, page.scope.end), last_day=last,
-        notes=[(e.date, e.name) for e in page.config.events if (scope.start or e.date) <= e.date <= last],
+        notes=[(e.date, str(number)) for number, e in enumerate(events, start=1)],
     )  # fmt: skip
     parts.chart(drawn, key="overview_history", says=f"Spend per {step}, stacked by {word(split)}")
-    st.caption(f"Each bar is a {step}; the chosen period stands out. Data to {last:%-d %B %Y}.")
+    known = " · ".join(f"**{number}** {e.name}, {e.date:%-d %b %Y}" for number, e in enumerate(events, start=1))
+    st.caption(f"Each bar is a {step}; the chosen period stands out. Billed through {last:%-d %B %Y}. " + known)
 
 
 def _movement(page: Page) -> str:
@@ -142,10 +162,12 @@ def _alerts(page: Page) -> None:
     if rows.is_empty():
         st.caption("No open alerts.")
         return
-    parts.table(
-        rows.select("severity", "message", "next_step", "owner"), key="overview_alerts", file="open_alerts.csv",
-        height=min(280, 38 + 35 * len(rows)), download=lambda: rows,
-    )  # fmt: skip
+    for row in rows.head(ALERTS_SHOWN).iter_rows(named=True):
+        icon = ":material/error:" if row["severity"] == standing.BREACH else ":material/warning:"
+        owner = f" ({row['owner']})" if row["owner"] else ""
+        st.markdown(f"{icon} {row['message']}  \n:gray[Next: {row['next_step']}{owner}]".replace("$", "\\$"))
+    with st.expander(f"All {len(rows)} open alerts"):
+        parts.table(rows, key="overview_alerts", file="open_alerts.csv")
 
 
 def _budgets(page: Page, rows: pl.DataFrame) -> None:

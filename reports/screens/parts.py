@@ -85,6 +85,7 @@ def table(
         _displayed(frame),
         key=key,
         hide_index=True,
+        placeholder="–",
         width="stretch",
         column_config=columns | dict(configs or {}),
         **options,

@@ -12,7 +12,7 @@ from reports.screens import parts
 from reports.screens.page import Page
 from reports.theme import colours
 from reports.views import plans
-from reports.views.outlook import TOTAL, outlook
+from reports.views.outlook import known_series, outlook
 from reports.views.plans import CHOICE, PLAN, PlanView
 from reports.views.spend import summed
 from reports.views.words import compact, percent
@@ -94,18 +94,24 @@ def _curves(page: Page, view: PlanView) -> None:
     crossing = plans.crossings(view)
     names = [view.title(p["policy"]) for p in view.body["policies"]]
     drawn = charts.cost_curves(
-        found, colours("policy", names, page.look), page.look, currency=view.currency, crossings=crossing[:1]
+        found,
+        colours("policy", names, page.look),
+        page.look,
+        currency=view.currency,
+        crossings=[c for c in crossing if view.title(PLAN) in c[1]][:1],
     )
     parts.chart(drawn, key="scenario_curves", says="Cumulative cash of each hosting choice by month")
     if crossing:
-        st.caption("; ".join(f"{what} from {view.months[month - 1]} on" for month, what in crossing) + ".")
-    for warning in view.body["warnings"]:
-        st.markdown(f":material/warning: {warning['text']}.")
+        st.caption("; ".join(f"{what} from {view.months[month - 1]} on" for month, what in crossing[:4]) + ".")
+    warnings = plans.warnings(view)
+    if warnings:
+        st.markdown(f":material/warning: {warnings}")
 
 
 def _forecast(page: Page) -> None:
     st.markdown("##### The demand behind it: all AI spend")
-    found = page.compute(outlook, TOTAL)
+    names = page.compute(known_series, page.currency)
+    found = page.compute(outlook, names[0]) if names else None
     if found is None:
         parts.empty("The forecast of AI spend would be here.", "finops forecast")
     else:

@@ -12,7 +12,9 @@ from finops.scope import Scope as BudgetScope
 from reports.views.scope import Scope, word
 from reports.views.words import percent
 
-MONTH_NAME_LENGTH: Final = len("YYYY-MM")
+_NO_ONE_VALUE: Final = "(none)"
+A_MONTH: Final = r"^\d{4}-\d{2}$"
+"""A period that is a month, not a quarter or a year."""
 
 
 def budgets_of(status: pl.DataFrame, scope: Scope, currency: str) -> pl.DataFrame:
@@ -25,7 +27,7 @@ def budgets_of(status: pl.DataFrame, scope: Scope, currency: str) -> pl.DataFram
     start, end = scope.start or date.min, scope.end or date.max
     spans = {text: parse_period(text) for text in status["period"].unique()}
     touched = [text for text, p in spans.items() if p.start <= end and p.end > start]
-    monthly = pl.col("period").str.len_chars() == MONTH_NAME_LENGTH
+    monthly = pl.col("period").str.contains(A_MONTH)
     key = ["scope", "owner", "cost"]
     rows = (
         status.filter(pl.col("period").is_in(touched), pl.col("currency") == currency, pl.col("landing").is_not_null())
@@ -62,7 +64,7 @@ def same_scope(scope: Scope) -> str:
         if name == s.BILLING_CURRENCY:
             continue
         one = values[0] if len(values) == 1 else None
-        terms[word(name)] = str(one).lower() if isinstance(one, bool) else str(one)
+        terms[word(name)] = str(one).lower() if isinstance(one, bool) else str(one or _NO_ONE_VALUE)
     return str(BudgetScope.of(terms)) if terms else ALL
 
 

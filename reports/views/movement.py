@@ -13,34 +13,50 @@ from reports.views.spend import COST, CURRENCY, daily, spend_in
 
 Step = Literal["day", "week", "month"]
 _EVERY: Final = {"day": "1d", "week": "1w", "month": "1mo"}
+ACTIVE_DAYS: Final = 35
 START, VALUE, PRIOR, CHANGE, RATIO = "start", "value", "prior", "change", "change_ratio"
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """What the billed ledger holds: its first and last day, and its currencies, the largest first."""
+    """What the billed ledger holds: its first and last day, the day it is billed through, and its currencies.
+
+    through: the last day on which every running source has a charge that starts then; a fee for the whole month lies on
+    later days too, but bills nothing new there. currencies: the one with the most charges first.
+    """
 
     first: date
     last: date
+    through: date
     currencies: tuple[str, ...]
 
 
 def coverage(source: Lake | pl.LazyFrame) -> Coverage | None:
-    """The days and currencies that the ledger holds; None while it is empty."""
-    billed = Scope(cost="billed").filter(daily(source))
+    """The days and currencies that the ledger holds; None while it is empty.
+
+    A source without a charge in the ledger's last ACTIVE_DAYS days has ended, and holds `through` back no more.
+    """
+    day, count = pl.col(s.CHARGE_DATE), pl.col(s.CHARGE_COUNT)
     found = (
-        billed.group_by(s.BILLING_CURRENCY)
+        Scope(cost="billed")
+        .filter(daily(source))
+        .group_by(s.SOURCE_ID, s.BILLING_CURRENCY)
         .agg(
-            pl.col(s.CHARGE_DATE).min().alias("first"),
-            pl.col(s.CHARGE_DATE).max().alias("last"),
-            pl.col(s.CHARGE_COUNT).sum().alias("charges"),
+            day.min().alias("first"),
+            day.max().alias("last"),
+            day.filter(count > 0).max().alias("through"),
+            count.sum().alias("charges"),
         )
-        .sort("charges", s.BILLING_CURRENCY, descending=[True, False])
         .collect()
     )
     if found.is_empty():
         return None
-    return Coverage(min(found["first"]), max(found["last"]), tuple(found[s.BILLING_CURRENCY]))
+    ends = found.group_by(s.SOURCE_ID).agg(pl.col("through").max())["through"].drop_nulls().to_list()
+    running = [end for end in ends if end > max(ends) - timedelta(days=ACTIVE_DAYS)]
+    last = max(found["last"])
+    by_charges = found.group_by(s.BILLING_CURRENCY).agg(pl.col("charges").sum())
+    currencies = by_charges.sort("charges", s.BILLING_CURRENCY, descending=[True, False])[s.BILLING_CURRENCY]
+    return Coverage(min(found["first"]), last, min(running, default=last), tuple(currencies))
 
 
 def trend(source: Lake | pl.LazyFrame, scope: Scope, *, step: Step = "month", by: str | None = None) -> pl.DataFrame:

@@ -8,7 +8,8 @@ import polars as pl
 
 from finops import schema as s
 from finops.store import Lake
-from reports.views.scope import Scope, column
+from reports.views.budgets import same_scope
+from reports.views.scope import Scope, Value, column, word
 
 TOTAL: Final = "total"
 BANDS: Final = ("p025", "p05", "p10", "p50", "p90", "p95", "p975")
@@ -42,18 +43,20 @@ class Outlook:
 
     def scope(self) -> Scope:
         """The charges that the forecast is about: all AI spend, or its part by the words of the series' name."""
-        return Scope({s.IS_AI: (True,), **_terms(self.series), s.BILLING_CURRENCY: (self.currency,)}, cost=self.measure)
+        return Scope({**_where(self.series), s.BILLING_CURRENCY: (self.currency,)}, cost=self.measure)
 
 
-def known_series(lake: Lake) -> pl.DataFrame:
-    """The series of the newest forecast run: grouping, series, currency, mean cost of the horizon; the total first."""
-    return (
+def known_series(lake: Lake, currency: str) -> list[str]:
+    """The series of the newest forecast run in one currency: the total first, then by grouping, the costliest first."""
+    rows = (
         _newest(lake)
-        .group_by("grouping", "series", "currency")
+        .filter(pl.col("currency") == currency)
+        .group_by("grouping", "series")
         .agg(pl.col("mean").sum())
         .sort(pl.col("grouping") != TOTAL, "grouping", "mean", "series", descending=[False, False, True, False])
         .collect()
     )
+    return rows["series"].to_list()
 
 
 def outlook(lake: Lake, series: str) -> Outlook | None:
@@ -66,6 +69,21 @@ def outlook(lake: Lake, series: str) -> Outlook | None:
         series, first["measure"], first["currency"], first["made_at"], first["cutoff"], first["model"],
         rows.select("date", "mean", *BANDS), _accuracy(lake, first["forecast_id"], series),
     )  # fmt: skip
+
+
+def scope_of(series: str) -> str:
+    """The series as a budget's scope: `is_ai=true;purpose=training`."""
+    return same_scope(Scope(_where(series)))
+
+
+def said(series: str) -> str:
+    """A series as people say it: All AI spend, purpose: training."""
+    terms = [
+        f"{word(name).replace('_', ' ')}: {label}"
+        for name, (label,) in _terms(series).items()
+        if name != s.BILLING_CURRENCY
+    ]
+    return ", ".join(terms) or "All AI spend"
 
 
 def _newest(lake: Lake) -> pl.LazyFrame:
@@ -84,11 +102,15 @@ def _accuracy(lake: Lake, forecast_id: str, series: str) -> Accuracy | None:
     return None if judged.is_empty() else Accuracy(*judged.row(0))
 
 
+def _where(series: str) -> dict[str, tuple[Value, ...]]:
+    return {s.IS_AI: (True,), **_terms(series)}
+
+
 def _terms(series: str) -> dict[str, tuple[str | None, ...]]:
     """Dimension -> value of a name like `purpose=training,team=Search`; a value may hold commas of its own."""
     terms: dict[str, tuple[str | None, ...]] = {}
     last = ""
-    for part in series.split(",") if series != TOTAL else ():
+    for part in series.split(","):
         name, equals, value = part.partition("=")
         if equals and name in s.SHORT_NAMES:
             last = column(name)

@@ -160,10 +160,19 @@ def sentence(view: PlanView) -> str:
         if len(others) > 1:
             text += f" and {compact(farthest['over_plan'])} less than {_lower(farthest[CHOICE])}"
     crossing = next(iter(crossings(view)), None)
-    if crossing:
+    if crossing and view.title(PLAN) in crossing[1]:
         month, what = crossing
         text += f"; {_lower(what)} from {period_name(*month_of(view.months[month - 1]))} on"
     return text + "."
+
+
+def warnings(view: PlanView) -> str:
+    """The choices that pass the plan by more than the scenario's ratio, from when, and by how much in the end."""
+    found = [
+        f"{view.title(w['policy'])} from {w['month']} on ({compact(Decimal(w['excess']))} more by the end)"
+        for w in view.body["warnings"]
+    ]
+    return f"Cash far above the plan's, in {view.currency}: " + "; ".join(found) + "." if found else ""
 
 
 def status_words(status: str) -> str:

@@ -12,6 +12,7 @@ from reports.views.scope import Scope
 from reports.views.spend import daily
 
 MILLION: Final = Decimal(1_000_000)
+BREACH: Final = "breach"
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def _rate(sums: dict[str, Decimal], amount: str, per: str | None, times: Decimal
 
 def open_alerts(lake: Lake) -> pl.DataFrame:
     """Alerts that nobody has resolved, the gravest and newest first."""
-    rank = pl.col("severity").replace_strict({"critical": 0, "error": 0, "breach": 0, "warning": 1}, default=2)
+    rank = pl.col("severity").replace_strict({BREACH: 0, "warn": 1}, default=2)
     return (
         lake.scan("alerts")
         .filter(pl.col("state") != "resolved")

@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import Final
 
 import polars as pl
 
@@ -9,7 +10,10 @@ from reports.views.movement import CHANGE, VALUE
 from reports.views.scope import Scope, is_month_end
 from reports.views.standing import Figure
 
-_FRACTIONS = ((0.97, "all"), (0.72, "three quarters"), (0.62, "two thirds"), (0.45, "half"), (0.30, "a third"))
+_FRACTIONS: Final = (
+    (0.97, "all"), (0.87, "nine tenths"), (0.78, "four fifths"), (0.72, "three quarters"), (0.62, "two thirds"),
+    (0.45, "half"), (0.30, "a third"),
+)  # fmt: skip
 
 
 def compact(amount: Decimal | float | None, *, signed: bool = False) -> str:
