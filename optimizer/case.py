@@ -1,7 +1,7 @@
 """One case to solve: a scenario under a policy, from the program to a plan that has passed its check."""
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 from finops.errors import FinopsError
 from optimizer import check, costing, feasibility, policies, terms
@@ -10,7 +10,10 @@ from optimizer.program import Program, Row, build
 from optimizer.scenario import Scenario
 from optimizer.solve import DEFAULTS, Settings, Solution, solve
 
-CAPACITY_QUANTUM = Decimal("1e-9")
+DIGITS = 12
+"""Significant digits of a capacity; what lies beyond is the solver's rounding."""
+NOISE = 1e-9
+"""Shares of a peak below this are the solver's rounding."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,10 @@ def _unserved(program: Program) -> str | None:
 def extract(program: Program, solution: Solution) -> Plan:
     """The plan that the solved program holds, costed from its schedule."""
     uses = tuple(
-        Use(str(index[0]), str(index[1]), int(index[2]), int(index[3]), int(index[4]), capacity)
+        Use(str(w), str(o), int(t), int(b), int(s), _capacity(program, str(w), str(o), share))
         for family in (program.x, program.a)
-        for index, variable in family.items()
-        if (capacity := _decimal(variable.varValue, CAPACITY_QUANTUM)) > 0
+        for (w, o, t, b, s), variable in family.items()
+        if (share := variable.varValue or 0.0) > NOISE
     )
     purchases = tuple(Purchase(k, t, n) for (k, t), y in program.y.items() if (n := round(y.varValue or 0)) > 0)
     spares = tuple(Spare(k, t, n) for (k, t), held in program.held.items() if (n := round(held.varValue or 0)) > 0)
@@ -116,5 +119,7 @@ def extract(program: Program, solution: Solution) -> Plan:
     )
 
 
-def _decimal(value: float | None, quantum: Decimal) -> Decimal:
-    return Decimal(value or 0.0).quantize(quantum, rounding=ROUND_HALF_EVEN)
+def _capacity(program: Program, workload: str, option: str, share: float) -> Decimal:
+    scenario = program.scenario
+    capacity = share * program.capacity(scenario.workload(workload), scenario.option(option))
+    return Decimal(f"{capacity:.{DIGITS}g}")

@@ -107,7 +107,7 @@ def findings(scenario: Scenario, plan: Plan) -> list[Finding]:
 
 
 def _over(value: Decimal, limit: Decimal, scale: Decimal = Decimal(0)) -> bool:
-    return value > limit + TOLERANCE * max(abs(limit), scale, TOLERANCE)
+    return value > limit + TOLERANCE * max(abs(limit), scale)
 
 
 def _amounts(v: _View) -> Iterator[Finding]:
@@ -174,25 +174,34 @@ def _bought(v: _View) -> Iterator[Finding]:
             yield Finding("bought", p.option, v.month(p.month), f"from {option.available_from}")
 
 
+def _peak(v: _View, w: Workload) -> Decimal:
+    """The highest demand of a workload, units per hour."""
+    s = v.scenario
+    months = max(terms.demand_of_month(w, t) for t in range(s.horizon_months)) / terms.HOURS_PER_MONTH
+    return months * max(b.demand_ratio for b in s.load_blocks) * max(c.demand_ratio for c in s.demand_scenarios)
+
+
 def _serve(v: _View) -> Iterator[Finding]:
     s = v.scenario
     for w in s.workloads:
         if w.window_months is not None:
             continue
+        peak = _peak(v, w)
         for t, b, course in v.slots:
             mean = terms.demand_of_month(w, t) / terms.HOURS_PER_MONTH
             need = mean * s.load_blocks[b].demand_ratio * s.demand_scenarios[course].demand_ratio
             served = sum((v.work[w.name, o, t, b, course] for o in v.options), Decimal(0))
-            if _over(served, need) or _over(need, served):
+            if _over(served, need, peak) or _over(need, served, peak):
                 yield Finding("serve", f"{w.name} in {v.month(t)}", f"{served:f} {w.unit} per hour", f"{need:f}")
 
 
 def _deliver(v: _View) -> Iterator[Finding]:
     for w in v.scenario.workloads:
+        peak = _peak(v, w) * terms.HOURS_PER_MONTH
         for start, months, course, done in _windows(v, w, spot=False):
             need = sum((terms.demand_of_month(w, t) for t in months), Decimal(0))
             need *= v.scenario.demand_scenarios[course].demand_ratio
-            if _over(done, need) or _over(need, done):
+            if _over(done, need, peak) or _over(need, done, peak):
                 yield Finding("deliver", f"{w.name} from {v.month(start)}", f"{done:f} {w.unit}", f"{need:f}")
 
 

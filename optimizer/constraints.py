@@ -41,8 +41,8 @@ def deliver(p: Program) -> None:
             continue
         for v, window in enumerate(terms.windows(p.scenario, w)):
             for s in p.courses:
-                done = [(x, p.hours(b) * r) for t in window for b in p.blocks for x, r in _work(p, w, t, b, s)]
-                p.add("deliver", (w.name, v, s), EQUAL, done, float(terms.window_amount(p.scenario, w, window, s)))
+                done = [(x, p.hours(b)) for t in window for b in p.blocks for x, _ in _work(p, w, t, b, s)]
+                p.add("deliver", (w.name, v, s), EQUAL, done, p.amount(w, window, s))
 
 
 def block_capacity(p: Program) -> None:
@@ -132,13 +132,10 @@ def spot_share(p: Program) -> None:
             if w.window_months is not None:
                 for v, window in enumerate(terms.windows(p.scenario, w)):
                     spot = [
-                        (x, p.hours(b) * r)
-                        for t in window
-                        for b in p.blocks
-                        for x, r in _work(p, w, t, b, s, spot=True)
+                        (x, p.hours(b)) for t in window for b in p.blocks for x, _ in _work(p, w, t, b, s, spot=True)
                     ]
                     if spot:
-                        limit = share * float(terms.window_amount(p.scenario, w, window, s))
+                        limit = share * p.amount(w, window, s)
                         p.add("spot_share", (w.name, v, s), AT_MOST, spot, limit)
                 continue
             for t in p.months:
@@ -157,10 +154,10 @@ def provider_share(p: Program) -> None:
             owned, owned_fixed = _amortised(p, t, provider, float(ratio))
             for s in p.courses:
                 use = [
-                    (x, _weight(o.provider, provider, float(ratio)) * p.hours(b) * float(terms.unit_price(o, t)))
+                    (x, _weight(o.provider, provider, float(ratio)) * p.hours(b) * float(terms.unit_price(o, t)) * used)
                     for o in p.scenario.pay_as_you_go
                     for b in p.blocks
-                    for x, _ in _use(p, o, t, b, s)
+                    for x, used in _use(p, o, t, b, s)
                 ]
                 if use or owned:
                     p.add("provider_share", (provider, t, s), AT_MOST, use + owned, -owned_fixed)
@@ -212,9 +209,9 @@ CONSTRAINTS: tuple[Callable[[Program], None], ...] = (
 
 
 def _work(p: Program, w: Workload, t: int, b: int, s: int, *, spot: bool = False) -> Parts:
-    """Units per hour that a workload gets from each option: u r x and r a."""
+    """What a workload gets from each option, u r x and r a, in shares of its peak."""
     return [
-        (variable, p.rate(w, o))
+        (variable, 1.0)
         for o in p.scenario.options
         if not spot or o.kind == "spot"
         for family in (p.x, p.a)
@@ -225,7 +222,7 @@ def _work(p: Program, w: Workload, t: int, b: int, s: int, *, spot: bool = False
 def _use(p: Program, option: PayAsYouGo | Block, t: int, b: int, s: int) -> Parts:
     """The capacity of an option that the workloads use."""
     return [
-        (variable, 1.0)
+        (variable, p.capacity(w, option))
         for w in p.scenario.workloads
         for family in (p.x, p.a)
         if (variable := family.get((w.name, option.name, t, b, s))) is not None
@@ -237,20 +234,15 @@ def _servers(p: Program, site: str) -> list[Server]:
 
 
 def _most_blocks(p: Program, option: Block) -> int:
-    peak = 0.0
+    """Blocks that would carry all that may run on them; work that can wait may crowd into the shortest load block."""
+    month = float(terms.HOURS_PER_MONTH)
+    shortest = min(p.hours(b) for b in p.blocks)
+    blocks = 0.0
     for w in p.scenario.workloads:
         if (w.name, option.name) in p.pairs:
-            peak += _peak_demand(p, w) / (p.rate(w, option) * float(option.utilisation_ceiling_ratio))
-    return int(peak) + 1
-
-
-def _peak_demand(p: Program, w: Workload) -> float:
-    """The highest rate at which work could be done; work that can wait may all be done in the shortest load block."""
-    if w.window_months is None:
-        return max(p.demand(w, t, b, s) for t in p.months for b in p.blocks for s in p.courses)
-    shortest = min(p.hours(b) for b in p.blocks)
-    amounts = (float(terms.window_amount(p.scenario, w, v, s)) for v in terms.windows(p.scenario, w) for s in p.courses)
-    return max(amounts) / shortest
+            crowded = 1.0 if w.window_months is None else w.window_months * month / shortest
+            blocks += p.capacity(w, option) * crowded / float(option.utilisation_ceiling_ratio)
+    return int(blocks) + 1
 
 
 def _weight(owner: str, provider: str, ratio: float) -> float:

@@ -15,7 +15,7 @@ from optimizer.feasibility import Exclusion
 from optimizer.options import PayAsYouGo
 from optimizer.plan import Plan
 from optimizer.scenario import Scenario
-from optimizer.solve import Settings
+from optimizer.solve import Settings, gap_ratio
 from optimizer.words import in_words
 
 ROUNDING_RATIO = Decimal("1e-7")
@@ -144,17 +144,23 @@ def place(
     if best.plan is None:
         return _without_plan(scenario, settings, best, left_out, say)
     brief = replace(settings, time_limit_s=max(settings.time_limit_s * COMPARISON_LIMIT_RATIO, 1.0))
+
+    def solved(cases: list[Case]) -> list[Outcome]:
+        worth_it = best.seconds * len(cases) > FAN_OUT_SECONDS
+        return fan_out(solve_case, cases, pool=pool if worth_it else None)
+
     forced = [Case(scenario, policy, settings=brief) for policy in policies.POLICIES if policy != policies.HYBRID]
+    say(f"{scenario.name}: {len(forced)} policies")
+    of_policies = solved(forced)
+    best = _improved(best, of_policies)
+    assert best.plan is not None
     rules = feasibility.stated_rules(scenario)
     without = [Case(feasibility.lifted(scenario, rule), settings=brief) for rule in rules]
     mains = {w.name: main for w in scenario.workloads if (main := _main_option(scenario, best.plan, w.name))}
     others = [Case(scenario, forbidden=frozenset({(w, o)}), settings=brief) for w, o in mains.items()]
-    cases = [*forced, *without, *others]
-    worth_it = best.seconds * len(cases) > FAN_OUT_SECONDS
-    say(f"{scenario.name}: {len(cases)} comparisons")
-    outcomes = fan_out(solve_case, cases, pool=pool if worth_it else None)
-    of_policies, of_rules = outcomes[: len(forced)], outcomes[len(forced) : len(forced) + len(rules)]
-    of_others = dict(zip(mains, outcomes[len(forced) + len(rules) :], strict=True))
+    say(f"{scenario.name}: {len(without)} rules to price, {len(others)} runner-ups")
+    outcomes = solved([*without, *others])
+    of_rules, of_others = outcomes[: len(rules)], dict(zip(mains, outcomes[len(rules) :], strict=True))
     results = [_policy_result(scenario, policies.HYBRID, best, brief)]
     results += [_policy_result(scenario, c.policy, o, brief) for c, o in zip(forced, of_policies, strict=True)]
     return Placement(
@@ -172,6 +178,20 @@ def place(
         exclusions=left_out,
         rule_prices=tuple(rule_price(r, best.plan, o) for r, o in zip(rules, of_rules, strict=True)),
     )
+
+
+def _improved(best: Outcome, forced: Sequence[Outcome]) -> Outcome:
+    """The free plan, or a policy's where that is cheaper: what a policy may do the free plan may do too.
+
+    Within the solver's gap a forced plan can come out cheaper; the bound stays that of the free plan.
+    """
+    assert best.plan is not None
+    cheapest = min((o.plan for o in (best, *forced) if o.plan is not None), key=lambda p: p.cost)
+    if cheapest.cost >= best.plan.cost:
+        return best
+    gap = gap_ratio(cheapest.objective, best.plan.bound)
+    plan = replace(cheapest, policy=policies.HYBRID, bound=best.plan.bound, gap_ratio=gap, status=best.plan.status)
+    return replace(best, plan=plan)
 
 
 def _without_plan(
@@ -266,10 +286,11 @@ def rule_price(rule: str, plan: Plan, without: Outcome) -> RulePrice:
     other = without.plan
     if other is None:
         return RulePrice(rule, None, None, None, None, without.status)
-    price = plan.cost - other.cost
-    low = min(_money(plan.bound) - other.cost, price)
+    cost_without = min(other.cost, plan.cost)  # the plan itself is one without the rule
+    price = plan.cost - cost_without
+    low = min(_money(plan.bound) - cost_without, price)
     high = max(plan.cost - _money(other.bound), price)
-    return RulePrice(rule, other.cost, price, low, high, without.status)
+    return RulePrice(rule, cost_without, price, low, high, without.status)
 
 
 def _money(amount: float) -> Decimal:

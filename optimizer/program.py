@@ -1,7 +1,8 @@
 """The mixed-integer program: its sets, its coefficients as floats, its variables, and its objective.
 
 Months t, load blocks b and demand scenarios s are numbered; workloads and options go by name. The first stage (y, held,
-open) is the same in all s, the second (x, a) is chosen for each. The constraints are in optimizer/constraints.py.
+open) is the same in all s, the second (x, a) is chosen for each. So that the smallest workload is solved as exactly as
+the largest, x and a are in shares of their workload's peak; `capacity` turns them into capacity-hours per hour.
 """
 
 from collections import defaultdict
@@ -82,7 +83,7 @@ class Program:
 
     @cached_property
     def _alternative(self) -> dict[str, int]:
-        """The month in which each workload's first option that is not forbidden can serve; until then none is."""
+        """The month in which each workload's first option that is not forbidden can serve."""
         first: dict[str, int] = {}
         for w, o in self.pairs - self.forbidden:
             month = feasibility.first_month(self.scenario, self.scenario.option(o))
@@ -114,24 +115,49 @@ class Program:
         return float(terms.hours_of_block(self.scenario, block))
 
     def demand(self, workload: Workload, month: int, block: int, course: int) -> float:
-        """D[w,t,b,s]: units per hour."""
-        return float(terms.demand_rate(self.scenario, workload, month, block, course))
+        """D[w,t,b,s] in shares of the workload's peak."""
+        return float(terms.demand_rate(self.scenario, workload, month, block, course)) / self.peak(workload)
 
-    def rate(self, workload: Workload, option: PayAsYouGo | Block) -> float:
-        """u r of a pay-as-you-go option, r of a block: units per capacity-hour."""
-        found = self._rates[workload.name, option.name]
-        assert found is not None, "feasible pairs have a throughput"
-        return found
+    def amount(self, workload: Workload, window: range, course: int) -> float:
+        """A[w,v,s] in hours of the workload's peak."""
+        return float(terms.window_amount(self.scenario, workload, window, course)) / self.peak(workload)
+
+    def peak(self, workload: Workload) -> float:
+        """The highest rate of a workload, units per hour; of work that can wait, the mean of its fullest window."""
+        return self._peaks[workload.name]
 
     @cached_property
-    def _rates(self) -> dict[tuple[str, str], float | None]:
-        rates: dict[tuple[str, str], float | None] = {}
+    def _peaks(self) -> dict[str, float]:
+        peaks = {}
+        for w in self.scenario.workloads:
+            if w.window_months is None:
+                slots = ((t, b, s) for t in self.months for b in self.blocks for s in self.courses)
+                rates = [float(terms.demand_rate(self.scenario, w, *slot)) for slot in slots]
+            else:
+                month = float(terms.HOURS_PER_MONTH)
+                spans = terms.windows(self.scenario, w)
+                rates = [
+                    float(terms.window_amount(self.scenario, w, v, s)) / (len(v) * month)
+                    for v in spans
+                    for s in self.courses
+                ]
+            peaks[w.name] = max(rates) or 1.0
+        return peaks
+
+    def capacity(self, workload: Workload, option: PayAsYouGo | Block) -> float:
+        """Capacity-hours per hour that the whole peak takes: peak / (u r), or peak / r of a block."""
+        return self._capacities[workload.name, option.name]
+
+    @cached_property
+    def _capacities(self) -> dict[tuple[str, str], float]:
+        capacities = {}
         for w in self.scenario.workloads:
             for o in self.scenario.options:
                 r = terms.throughput(w, o)
                 u = terms.planned_ratio(o) if isinstance(o, PayAsYouGo) else 1
-                rates[w.name, o.name] = None if r is None else float(r * u)
-        return rates
+                if r is not None:
+                    capacities[w.name, o.name] = self.peak(w) / float(r * u)
+        return capacities
 
     def probability(self, course: int) -> float:
         """p[s]."""
@@ -150,7 +176,7 @@ class Program:
     def use_cost(self, month: int, course: int) -> Parts:
         """Cash for pay-as-you-go use in a month under a demand scenario: sum of h[b] c[o,t] x."""
         return [
-            (x, self.hours(b) * price)
+            (x, self.hours(b) * price * self.capacity(w, o))
             for o in self.scenario.pay_as_you_go
             for price in [float(terms.unit_price(o, month))]
             for w in self.scenario.workloads

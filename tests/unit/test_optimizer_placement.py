@@ -18,6 +18,7 @@ from optimizer.placement import (
     work_by_option,
 )
 from optimizer.record import record_of
+from optimizer.solve import Settings
 from tests.placement import EXACT, STATED, api, chat, plan, rented, reserved, scenario, server, training
 
 RULED = scenario(
@@ -112,10 +113,20 @@ def test_rules_cost_what_they_cost(placed: Placement) -> None:
         assert found.price is not None
         assert found.low is not None
         assert found.high is not None
-        assert found.price >= Decimal("-0.01")
+        assert found.price >= 0
         assert found.low - Decimal("0.01") <= found.price <= found.high + Decimal("0.01")
     assert prices["capex_budget"].is_measurable
     assert not prices["residency"].is_measurable
+
+
+def test_no_gap_makes_a_forced_plan_the_cheaper_one() -> None:
+    """With a gap so wide that the free plan is poor, the free plan still costs no more than any policy's."""
+    loose = place(RULED, settings=Settings(gap_ratio=0.9))
+    costs = [r.plan.cost for r in loose.policies if r.plan is not None]
+    assert loose.plan is not None
+    assert loose.plan.cost == min(costs)
+    assert loose.policies[0].plan == loose.plan
+    assert all(r.price is None or r.price >= 0 for r in loose.rule_prices)
 
 
 def test_a_price_within_the_gaps_is_not_measurable() -> None:

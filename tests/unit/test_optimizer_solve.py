@@ -127,6 +127,17 @@ def test_nothing_to_do_costs_nothing() -> None:
     assert (found.plan.cost, found.plan.uses, found.plan.purchases) == (0, (), ())
 
 
+@pytest.mark.parametrize("size", ["0.0001", "0.01", "1", "1e6", "1e10"])
+def test_the_smallest_and_the_largest_demand_are_exact(size: str) -> None:
+    """A cent's worth of demand and a planet's are placed, costed and checked alike, also beside each other."""
+    small = chat(name="small", demand_per_month=size)
+    alone = outcome(scenario(workloads=[small], options=[api()], sites=[]))
+    assert alone.plan is not None
+    assert float(alone.plan.cash) == pytest.approx(float(size) * 3 * 12, rel=1e-6, abs=1e-5)
+    both = outcome(scenario(workloads=[small, chat()], options=[api(), rented(), reserved()], sites=[]))
+    assert both.plan is not None
+
+
 def test_an_option_is_no_cheaper_by_being_rented_twice() -> None:
     """A dearer twin of an option is not used."""
     found = outcome(scenario(options=[api(), rented(), rented(name="dear", price={"amount": "61", **STATED})]))
