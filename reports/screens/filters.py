@@ -64,6 +64,7 @@ def sidebar(lake: Lake, snapshot: int, coverage: Coverage) -> tuple[Scope, str]:
                 help="Amounts of two currencies are never added.",
             )
     where.update(more())
+    where[s.BILLING_CURRENCY] = (currency,)
     return Scope(where, start, end, cost), currency
 
 

@@ -9,6 +9,7 @@ from typing import Final
 import polars as pl
 
 from finops import schema as s
+from finops.errors import CallError
 from finops.store import Lake
 from reports.views.scope import Scope, column
 
@@ -26,7 +27,16 @@ class SpendView:
 
 
 def summed(frame: pl.DataFrame, name: str = COST) -> Decimal:
-    """The exact sum of a column of amounts in one currency; zero for no rows."""
+    """The exact sum of a column of amounts in one currency; zero for no rows.
+
+    Raises CallError for rows of several currencies.
+    """
+    if CURRENCY in frame.columns and frame[CURRENCY].n_unique() > 1:
+        raise CallError(
+            f"amounts in {', '.join(frame[CURRENCY].unique().sort())} in one sum",
+            expected="amounts of one currency",
+            next_step="choose a currency, or convert with a dated rate first",
+        )
     return sum(frame[name].drop_nulls(), Decimal(0))
 
 

@@ -237,6 +237,18 @@ def bills_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.fixture(scope="session")
+def two_currencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose Azure bill is in euro."""
+    home = tmp_path_factory.mktemp("currencies")
+    euro = pl.when(pl.col(s.SOURCE_ID) == "azure").then(pl.lit("EUR")).otherwise(pl.lit("USD"))
+    rows = charges().with_columns(euro.alias(s.BILLING_CURRENCY))
+    with Lake.of(load_config(home)).transaction("bills") as tx:
+        tx.replace("charges", rows)
+        tx.replace("spend_daily", spend_daily(rows.lazy()))
+    return home
+
+
 @pytest.fixture
 def at_home(company: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The small company as the home that the app serves."""

@@ -158,6 +158,18 @@ def test_alerts_and_budgets_stand_on_the_overview(company: Path) -> None:
     assert table(app, "standing")["standing"].to_list() == ["61 % over", "48 % over", "7 % under"]
 
 
+@pytest.mark.parametrize("screen", ["overview", "explore"])
+def test_a_page_shows_one_currency_at_a_time(two_currencies: Path, screen: str) -> None:
+    """Bills in two currencies are never added: the page shows one, and the other when it is chosen."""
+    lake = Lake.of(load_config(two_currencies))
+    totals = dict(spend(lake, where={"is_ai": True, "period": "2026-10"}).totals.iter_rows())
+    app = opened(two_currencies, screen)
+    assert f"**Total: {totals['USD']:,.2f} USD**" in words(app)
+    app.selectbox(key=filters.CURRENCY).select("EUR").run()
+    assert not app.exception
+    assert f"**Total: {totals['EUR']:,.2f} EUR**" in words(app)
+
+
 # --- explore
 def test_a_number_leads_to_its_charges(company: Path) -> None:
     """From the split, through one row, to the charges: their sum is the number, and each names its file and row."""

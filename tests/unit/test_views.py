@@ -45,6 +45,8 @@ def test_currencies_stay_apart() -> None:
     view = spend(frame)
     assert rows_of(view.totals) == [("EUR", D(5)), ("USD", D(7))]
     assert view.rows.equals(view.totals)
+    with pytest.raises(CallError, match="EUR, USD in one sum"):
+        summed(view.rows)
 
 
 def test_derived_rows_are_not_summed() -> None:
@@ -184,6 +186,20 @@ def test_coverage_of_nothing_is_none() -> None:
     """An empty ledger, or one that is only derived, covers nothing."""
     assert coverage(daily()) is None
     assert coverage(daily({s.LEDGER_ROLE: s.DERIVED})) is None
+
+
+def test_coverage_ends_where_all_bills_end() -> None:
+    """A month's fee that lies on days to come bills nothing there; the slowest running bill says how far all are in."""
+    day = date(2026, 10, 1)
+    frame = daily(
+        *({s.SOURCE_ID: "aws", s.CHARGE_DATE: day + timedelta(n), s.CHARGE_COUNT: int(n < 20)} for n in range(31)),
+        *({s.SOURCE_ID: "servers", s.CHARGE_DATE: day + timedelta(n)} for n in range(25)),
+        {s.SOURCE_ID: "ended", s.CHARGE_DATE: date(2026, 3, 1), s.BILLING_CURRENCY: "EUR"},
+    )
+    found = coverage(frame)
+    assert found is not None
+    assert (found.first, found.last, found.through) == (date(2026, 3, 1), date(2026, 10, 31), date(2026, 10, 20))
+    assert found.currencies == ("USD", "EUR")
 
 
 def test_values_come_costliest_first() -> None:
