@@ -158,7 +158,10 @@ def _with_mappings(
         **{f"tag {key}": (pl.col(f"tag {key} match"), rows) for key, rows in tags.items()},
         "service": (pl.col(s.SERVICE_NAME), _of_kind(mappings, "service")),
     }
-    by_account = {column: (pl.col(column), _of_kind(mappings, "account")) for column in _ACCOUNTS}
+    # the payer's mapping is for its own charges, not for those of every sub account without one
+    payer = pl.when(pl.col(s.SUB_ACCOUNT_ID).is_null()).then(pl.col(s.BILLING_ACCOUNT_ID))
+    accounts = {column: pl.col(column) for column in _ACCOUNTS} | {s.BILLING_ACCOUNT_ID: payer}
+    by_account = {column: (value, _of_kind(mappings, "account")) for column, value in accounts.items()}
     used = {name: (value, rows) for name, (value, rows) in {**direct, **by_account}.items() if rows.height}
     for name, (value, rows) in used.items():
         table = rows.select(

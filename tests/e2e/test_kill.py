@@ -17,7 +17,7 @@ from finops.pipeline.ingest import Batch, ingest
 from finops.store import Lake
 from tests.conftest import TODAY, focus_rows
 
-ROWS = 20_000
+ROWS = 6_000
 KILLS = 20
 
 

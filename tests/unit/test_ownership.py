@@ -137,6 +137,12 @@ def test_an_account_is_known_by_its_ids_and_its_name() -> None:
     assert owner({s.BILLING_ACCOUNT_ID: "42"}, *table) == (None, "none")
 
 
+def test_a_payers_mapping_leaves_sub_accounts_alone() -> None:
+    """The mapping of a billing account is not inherited by the sub accounts that it pays for."""
+    table = (mapping("account", "0042", team="b"),)
+    assert owner({s.BILLING_ACCOUNT_ID: "0042", s.SUB_ACCOUNT_ID: "7"}, *table) == (None, "none")
+
+
 @pytest.mark.parametrize(
     ("name", "team", "environment"),
     [
