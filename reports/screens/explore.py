@@ -23,6 +23,10 @@ FIRST, SECOND, CELL, TABLE, OPEN, PAGE = (
 )  # fmt: skip
 PART: Final = "part"
 NOTHING: Final = ""
+SHOWN: Final = (
+    charges.FIRST_DAY, "service", "description", "resource", spend.COST, "source_file", "source_row", "classified_by",
+)  # fmt: skip
+"""What the page shows of a charge; its file has the rest."""
 ROWS_OFFERED: Final = 200
 
 Cell = tuple[tuple[str, Value], ...]
@@ -68,10 +72,10 @@ def _dimensions() -> tuple[str, str]:
 def _headline(rows: pl.DataFrame, first: str, total: Decimal, currency: str) -> None:
     top = rows.group_by(first).agg(pl.col(spend.COST).sum()).sort(spend.COST, first, descending=[True, False])
     share = top[spend.COST][0] / total if total else Decimal(0)
-    what, count = word(first).replace("_", " "), len(top)
+    what = word(first).replace("_", " ")
+    largest = "all of it," if len(top) == 1 else f"the largest of {len(top)},"
     st.subheader(
-        f"{total:,.2f} {currency} in {count} {'value' if count == 1 else 'values'} of {what}; "
-        f"the largest, {label(top[first][0])}, makes {share * 100:.0f} %.",
+        f"By {what}: {total:,.2f} {currency}; {largest} {label(top[first][0])}, makes {share * 100:.0f} %.",
         anchor=False,
     )
 
@@ -135,8 +139,8 @@ def _detail(page: Page, cell: Cell) -> None:
     found = page.compute(charges.charges, scope, page=at - 1)
     held = spend.summed(found.totals)
     parts.table(
-        found.rows.drop("charge_id", spend.CURRENCY), key="explore_charges", file="charges.csv",
-        money={spend.COST: f"Cost in the period, {page.currency}", charges.WHOLE: "Whole charge"},
+        found.rows.select(SHOWN), key="explore_charges", file="charges.csv",
+        money={spend.COST: f"Cost in the period, {page.currency}"},
         total=(f"{found.count:,} charges", held, page.currency),
         download=lambda: charges.all_charges(page.lake, scope),
     )  # fmt: skip
