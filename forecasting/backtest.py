@@ -93,11 +93,15 @@ def judge(fitted: Sequence[Fitted], *, horizon: int, origins: int, refused: Sequ
     by_series = (
         _figures(folds, (SERIES, MODEL)).rename({"folds": "origins"}).with_columns(horizon=pl.lit(horizon, pl.Int64))
     )
-    pooled = _figures(folds, (MODEL,)).join(_wins(folds), on=MODEL, how="left")
+    # models are compared on the same folds: where the default fell back, no baseline was fitted
+    compared = {(fold.series, fold.origin) for fold in folds if fold.model != DEFAULT}
+    shared = [fold for fold in folds if (fold.series, fold.origin) in compared] or folds
+    pooled = _figures(shared, (MODEL,)).join(_wins(shared), on=MODEL, how="left")
     chosen = choose_model(pooled)
     flag = (pl.col(MODEL) == chosen).alias("chosen")
+    own = pl.when(flag.any().over(SERIES)).then(flag).otherwise(pl.col(MODEL) == DEFAULT).alias("chosen")
     return Backtest(
-        series=by_series.select(SERIES, MODEL, flag, "horizon", "origins", *FIGURES),
+        series=by_series.select(SERIES, MODEL, own, "horizon", "origins", *FIGURES),
         pooled=pooled.select(MODEL, flag, "folds", "wins_ratio", *FIGURES),
         chosen=chosen,
         horizon=horizon,

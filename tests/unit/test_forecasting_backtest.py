@@ -103,6 +103,23 @@ def test_backtest_figures_are_those_of_the_folds() -> None:
     assert done.pooled["folds"].to_list() == [2]
 
 
+def test_models_are_compared_where_both_were_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A constant series that only the default served neither helps it in the pool nor goes without a chosen model."""
+    values = np.tile([90.0, 110.0, 90.0, 110.0, 90.0, 110.0, 110.0], 40)[:250]
+    both = {220: {DEFAULT: path(120), "drift": path(100, model="drift")}}
+    alone = {220: {DEFAULT: path(100, model="median_14 (constant)")}}
+    members = [
+        Fitted(DailySeries("both", date(2026, 1, 1), values), 30, both),
+        Fitted(DailySeries("alone", date(2026, 1, 1), np.full(250, 100.0)), 30, alone),
+    ]
+    monkeypatch.setattr("forecasting.backtest.choose_model", lambda pooled: "drift")
+    done = judge(members, horizon=30, origins=1)
+    assert dict(done.pooled.select("model", "folds").iter_rows()) == {DEFAULT: 1, "drift": 1}
+    assert dict(done.pooled.select("model", "wins_ratio").iter_rows()) == {DEFAULT: 0.0, "drift": 1.0}
+    chosen = done.series.filter(pl.col("chosen")).select("series", "model")
+    assert dict(chosen.iter_rows()) == {"alone": DEFAULT, "both": "drift"}
+
+
 def test_a_series_too_short_for_an_origin_is_named() -> None:
     """No figures, no guess: the refusal says how far ahead it was asked for."""
     assert backtest_task(series(np.ones(80)), horizon=30, origins=3) is None

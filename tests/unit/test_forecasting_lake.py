@@ -201,7 +201,12 @@ def test_a_baseline_that_the_backtest_prefers_makes_the_forecast(
     kept = lake.scan("backtests").filter(pl.col("forecast_id") == run.forecast_id).collect()
     assert set(kept["series"]) == {"total", "purpose=inference", "purpose=training", "(all) USD"}
     assert kept.filter(pl.col("model") != "prophet_robust_level")["coverage80"].null_count() == kept.height - 4
-    assert kept.filter(pl.col("chosen"))["model"].unique().to_list() == ["run_rate_30"]
+    assert dict(kept.filter(pl.col("chosen")).select("series", "model").iter_rows()) == {
+        "total": "run_rate_30",
+        "purpose=training": "run_rate_30",
+        "purpose=inference": "prophet_robust_level",
+        "(all) USD": "run_rate_30",
+    }
 
 
 def test_a_lake_without_ai_spend_freezes_nothing_and_says_so(config: Config, lake: Lake) -> None:
