@@ -193,6 +193,8 @@ def _problems(scenario: Scenario) -> Iterable[str]:
                 f"option {o.name} is priced in {o.price.currency}, the scenario in {scenario.currency}, "
                 f"and no fx_rates row converts it"
             )
+        if isinstance(o, Reservation | Server) and o.standing and not o.standing_months_left:
+            yield f"option {o.name} has {o.standing} standing but no standing_months_left"
         if isinstance(o, Server) and o.site is not None and o.site not in sites:
             yield f"option {o.name} stands at the site {o.site}, which is no [[sites]] entry"
         yield from (

@@ -263,6 +263,12 @@ def measure(config: Config, lake: Lake) -> tuple[Spend, tuple[Measured, ...]]:
     else:
         notes.append("There is no AI spend in these months: all spend is placed, as it is billed.")
     measured = _measured(rows, cost)
+    if not measured:
+        raise CallError(
+            f"the spend of {', '.join(months)} is not above zero",
+            expected="at least one use case that costs something",
+            next_step="ingest the bills of other months",
+        )
     total = _sum(rows[cost])
     spend = Spend(
         months=tuple(months),
@@ -346,7 +352,7 @@ def _measured(rows: pl.DataFrame, cost: str) -> tuple[Measured, ...]:
 def _of_group(rows: pl.DataFrame, cost: str) -> Measured:
     use, driver, accelerator = rows.select("__use", "__driver", "__accelerator").row(0)
     about = f"{use}, {driver}" + (f" on {accelerator}" if accelerator else "")
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join([use, accelerator or driver])).strip("-.") or "workload"
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join([use, accelerator or driver])).strip("-._") or "workload"
     base = _in_money(rows, cost, name=name, about=about)
     hours, tokens = _sum(rows[s.ACCELERATOR_HOURS]), _sum(rows[s.TOKENS])
     if accelerator and hours > 0:

@@ -104,6 +104,10 @@ def test_a_scenario_from_the_lake_solves_as_written_and_costs_what_was_spent(
 
     plan = json.loads(finops("optimize", "hosting"))["plans"][0]
     as_is = next(p for p in plan["policies"] if p["policy"] == "as_is")
+    assert "exists" in finops("scenario", "new", "hosting", code=2)
+    assert finops("scenario", "show", "hosting", form="table").strip() == text.strip()
+    assert json.loads(finops("scenario", "show", "hosting"))["scenario"]["name"] == "hosting"
+    assert "own bills" in finops("scenario", "show", "hosting", form="csv")
     monthly = Decimal(made["placed"]) / 3
     assert Decimal(as_is["cumulative_cash"][0]) == pytest.approx(monthly, abs=Decimal("0.01"))
     assert Decimal(as_is["cash"]) == pytest.approx(36 * monthly, abs=Decimal("0.01"))
@@ -122,6 +126,19 @@ def test_a_bill_without_ai_is_placed_whole_and_says_so(finops: Run, fill: Callab
     assert Decimal(plan["policies"][0]["cumulative_cash"][0]) == pytest.approx(
         Decimal(made["placed"]), abs=Decimal("0.01")
     )
+
+
+def test_use_cases_of_any_name_get_their_own_workload(finops: Run, fill: Callable[..., None]) -> None:
+    """Names that no file could hold are made plain and stay apart; the smallest use cases share one workload."""
+    odd = ["_x", "a b", "a-b", "ü/ü", 'quo"te']
+    many = [*odd, *(f"use{i:02d}" for i in range(12))]
+    fill(spend_rows(*(STORAGE | {s.USE_CASE: name, s.EFFECTIVE_COST: 100 - k} for k, name in enumerate(many))))
+    made = json.loads(finops("scenario", "new"))
+    names = [w["workload"] for w in made["workloads"]]
+    assert len(names) == len(set(names)) == placement.MOST_WORKLOADS + 1
+    assert names[-1] == "everything-else"
+    assert Decimal(made["placed"]) == Decimal(made["spend_total"])
+    assert json.loads(finops("optimize", "hosting", "--gap", 0.05))["plans"][0]["status"] == "optimal"
 
 
 def test_foreign_spend_is_converted_by_a_dated_rate_or_left_out(
@@ -238,6 +255,7 @@ def test_wrong_scenarios_exit_2_and_leave_the_lake_untouched(finops: Run, tmp_pa
     assert "without budget the plan costs" in error
     assert "no scenario nowhere" in finops("optimize", "nowhere", code=2)
     assert "no spend" in finops("scenario", "new", code=2)
+    assert "expected: letters, digits" in finops("scenario", "new", "../up", code=2)
     assert lake.versions() == {}
 
 

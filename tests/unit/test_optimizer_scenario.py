@@ -60,6 +60,18 @@ def test_a_file_is_read_exactly() -> None:
         (TEXT + '[[demand_scenarios]]\nname = "high"\nprobability = 0.5\ndemand_ratio = 2', "probabilities"),
         (TEXT + '[[price_book]]\nprovider = "aws"', "price_book.0.provider: this key is not known"),
         (TEXT + '[[price_book]]\nproviders = ["nobody"]', "no offer of the price book fits"),
+        (
+            TEXT.replace('kind = "api"\nprovider', 'kind = "reservation"\nstanding = 2\nprovider').replace(
+                'unit = "million_tokens"\nprice', "term_months = 12\nprice"
+            ),
+            "option api has 2 standing but no standing_months_left",
+        ),
+        (
+            TEXT.replace('kind = "api"\nprovider', 'kind = "reservation"\nprovider').replace(
+                'unit = "million_tokens"\nprice', "price"
+            ),
+            "option api is a reservation without term_months",
+        ),
         ("name = ", "is not valid TOML"),
     ],
 )
