@@ -100,9 +100,8 @@ def findings(scenario: Scenario, plan: Plan) -> list[Finding]:
         _pairs, _bought, _serve, _deliver, _block_capacity, _spare, _on_prem_power, _quota, _spot_share,
         _provider_share, _budget, _capex_budget, _cost,
     )  # fmt: skip
-    impossible = list(
-        _amounts(view)
-    )  # the other rules cannot be evaluated with half a server or a month before the first
+    # with half a server, or a month before the first, the other rules cannot be evaluated
+    impossible = list(_amounts(view))
     return impossible or [finding for rule in rules for finding in rule(view)]
 
 

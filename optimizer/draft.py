@@ -109,8 +109,8 @@ def _head(name: str, company: str, start: str, spend: Spend, measured: Sequence[
     lines = [
         f"# Where should the workloads of {company} run? Made from its own bills; change what you know better.",
         f"# Spend of {', '.join(spend.months)} ({spend.cost} cost): {_number(spend.total)} {spend.currency}",
-        f"#   placed below as demand:               {_number(placed)} {spend.currency}",
-        f"#   taxes, credits and adjustments:       {_number(spend.unplaced)} {spend.currency}",
+        f"#   placed below as demand: {_number(placed)} {spend.currency}",
+        f"#   not demand (taxes, credits, refunds): {_number(spend.unplaced)} {spend.currency}",
         *(f"# {note}" for note in spend.notes),
         f"# Demand is the mean month of these {len(spend.months)}; at today's prices it costs what was paid.",
     ]

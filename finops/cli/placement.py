@@ -130,6 +130,9 @@ def new(
     title = f"Written to {made.path}"
     if made.spend is not None:
         title += f": {made.spend.total:,.2f} {made.spend.currency} of {', '.join(made.spend.months)}"
+    if current.format is Format.table and not rows:
+        typer.echo(title)
+        return
     current.show(pl.DataFrame(rows, schema=schema), key="workloads", title=title, document=document)
 
 

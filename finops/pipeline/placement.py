@@ -389,9 +389,8 @@ def _in_money(rows: pl.DataFrame, cost: str, *, name: str, about: str) -> Measur
 
 def _country(region: str | None) -> str | None:
     """The country of a region; region names of the three large clouds do not clash."""
-    text = (files("finops") / "data" / "regions.csv").read_text(encoding="utf-8")
-    rows = pl.read_csv(text.encode(), infer_schema=False).filter(pl.col("region") == region)
-    return rows["country"][0] if len(rows) else None
+    regions = pl.read_csv((files("finops") / "data" / "regions.csv").read_bytes(), infer_schema=False)
+    return next(iter(regions.filter(pl.col("region") == region)["country"]), None)
 
 
 def _named(found: Sequence[Measured]) -> list[Measured]:
