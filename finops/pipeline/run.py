@@ -1,4 +1,4 @@
-"""A whole run: tables, bills, tie-out, forecasts, plans, alerts, exports, and a summary that an executive understands."""
+"""A whole run: tables, bills, tie-out, forecasts, plans, alerts, exports, and a summary for an executive."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from connectors import demo
 from finops import schema as s
 from finops.config import Config, load_config
 from finops.errors import SourceUnreachable
+from finops.freshness import settled_until
 from finops.pipeline import alerting, exports, forecasts, ingest, placement, quality, tables
 from finops.store import Lake
 from reports.views.movement import coverage
@@ -71,7 +72,7 @@ def run(config: Config, lake: Lake, *, today: date, say: Say) -> RunSummary:
     alerts = alerting.raise_alerts(config, lake, say=say, today=today)
     written = exports.export(config, lake, say=say)
     lines = [
-        *(Line("Spend", text) for text in _spend(lake)),
+        *(Line("Spend", text) for text in _spend(lake, today)),
         *(Line("Tie-out", text) for text in _tie_out(tied, quarantined, unreachable)),
         *(Line("Forecast", text) for text in [*_landing(config, lake), *forecasts.summary(forecast)]),
         *(Line("Placement", text) for text in placement.summary(plans)),
@@ -86,18 +87,17 @@ def run(config: Config, lake: Lake, *, today: date, say: Say) -> RunSummary:
     )
 
 
-def _spend(lake: Lake) -> Iterator[str]:
+def _spend(lake: Lake, today: date) -> Iterator[str]:
     """AI spend of the last whole month beside the one before, and who moved it."""
-    known = coverage(lake)
-    if known is None:
-        yield "the lake holds no spend yet; configure a source in finops.toml"
+    if coverage(lake) is None:
+        yield "The lake holds no spend yet; configure a source in finops.toml."
         return
-    month = _last_whole_month(known.last)
+    month = _month_before(settled_until(lake.scan("spend_daily"), today).replace(day=1))
     now, before = (
         Scope(where={s.IS_AI: (True,)}, start=start, end=end) for start, end in (month, _month_before(month[0]))
     )
     prior = {r["currency"]: r["cost"] for r in spend_in(lake, before).totals.to_dicts()}
-    for row in spend_in(lake, now).totals.to_dicts():
+    for row in spend_in(lake, now).totals.sort("cost", descending=True).to_dicts():
         currency, cost, was = row["currency"], row["cost"], prior.get(row["currency"])
         change = (
             f", {percent((cost - was) / was, signed=True)} on {period_name(*_month_before(month[0]))}" if was else ""
@@ -116,7 +116,7 @@ def _tie_out(tied: pl.DataFrame, quarantined: int, unreachable: list[str]) -> It
     invoiced = tied.filter(pl.col("invoice").is_not_null())
     exact = invoiced.filter(pl.col("status") == "tied_out")
     if len(invoiced):
-        yield f"{len(exact)} of {len(invoiced)} invoices tie out; {len(tied) - len(invoiced)} periods have no invoice yet."
+        yield f"{len(exact)} of {len(invoiced)} invoiced months tie out to the invoice."
     for row in invoiced.filter(pl.col("status") != "tied_out").to_dicts():
         yield (
             f"{row['source_id']} {row['billing_period']}: the invoice is {compact(row['residual'])} {row['currency']} "
@@ -137,12 +137,6 @@ def _landing(config: Config, lake: Lake) -> Iterator[str]:
             f"{month} lands at {compact(row['landing'])} {row['currency']}: {compact(row['actual'])} billed to "
             f"{row['cutoff']:%-d %B}, {compact(row['expected_rest'])} still expected."
         )
-
-
-def _last_whole_month(last: date) -> tuple[date, date]:
-    """The newest month of which every day is known."""
-    tomorrow = last + timedelta(days=1)
-    return _month_before(tomorrow.replace(day=1))
 
 
 def _month_before(first: date) -> tuple[date, date]:
