@@ -261,7 +261,7 @@ def grouped(frame: pl.DataFrame, field: str, *, limit: int = MAX_CATEGORIES) -> 
         rows.group_by(field).agg(pl.col(AMOUNT).sum()).sort(AMOUNT, field, descending=[True, False])[field].to_list()
     )
     kept = ranked if len(ranked) <= limit + 1 else ranked[:limit]
-    place = {value: i for i, value in enumerate([*kept, OTHER])}
+    place = {value: i for i, value in enumerate(kept)}
     keys = [c for c in rows.columns if c in (START, VALUE, "part")]
     return (
         rows.with_columns(pl.when(pl.col(field).is_in(kept)).then(pl.col(field)).otherwise(pl.lit(OTHER)).alias(field))

@@ -28,7 +28,7 @@ SCREENS: Final[dict[str, tuple[str, str, Render]]] = {
 }
 """The pages by their address: name, icon and what draws them."""
 
-READING: Final = (FinopsError, OSError, DeltaError, pl.exceptions.ComputeError)
+READING: Final = (FinopsError, OSError, DeltaError, pl.exceptions.ComputeError, pl.exceptions.PanicException)
 """What goes wrong when a home cannot be read; anything else is a defect of the program, and shows as one."""
 _log = structlog.get_logger()
 
@@ -55,13 +55,13 @@ def _draw(home: Path, page: Page | None, screen: str) -> None:
         _failed(home, error)
 
 
-def _failed(home: Path, error: Exception) -> None:
+def _failed(home: Path, error: BaseException) -> None:
     _log.warning("page_failed", home=str(home), exc_info=error)
     said = error if isinstance(error, FinopsError) else _unreadable(home, error)
     parts.failed(said, means="No figure of this page can be shown until it is put right; nothing was changed.")
 
 
-def _unreadable(home: Path, error: Exception) -> LakeError:
+def _unreadable(home: Path, error: BaseException) -> LakeError:
     return LakeError(
         f"the lake of {home} could not be read: {str(error).splitlines()[0]}",
         expected="every file that the newest snapshot names",

@@ -11,13 +11,17 @@ from streamlit.testing.v1 import AppTest
 
 from finops import schema as s
 from finops.config import load_config
+from finops.pipeline.placement import store_plans
 from finops.store import Lake
+from optimizer.document import parse_scenario
+from optimizer.placement import place
+from optimizer.solve import Settings
 from reports.screens import explore, filters
 from reports.screens.frame import SCREENS
 from reports.views.charges import PAGE_ROWS, all_charges, charges
 from reports.views.scope import Scope
 from reports.views.spend import spend, spend_in, summed
-from tests.app.conftest import fill
+from tests.app.conftest import SCENARIO, fill
 
 ROOT = Path(__file__).parents[2]
 QUESTIONS = {
@@ -87,15 +91,22 @@ def test_a_wrong_config_says_what_it_means(tmp_path: Path, screen: str) -> None:
     assert "**What to do:** correct or remove them" in text
 
 
-def test_a_damaged_lake_is_said_in_words(tmp_path: Path) -> None:
-    """A lake whose files are gone gives an error that says so, not a page of wrong figures."""
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(b"torn")], ids=["gone", "torn"])
+def test_a_damaged_lake_is_said_in_words(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    """A lake whose files are gone or torn gives an error that says so, not a page of wrong figures."""
     home = fill(tmp_path / "home")
     for file in (home / "lake" / "spend_daily").rglob("*.parquet"):
-        file.unlink()
+        damage(file)
     app = opened(home, "overview")
     assert not app.exception
     assert "the lake of" in words(app)
     assert "could not be read" in words(app)
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_manual_names_each_page(screen: str) -> None:
+    """docs/app.md lists every page by its name and its question."""
+    assert f"| {SCREENS[screen][0]} | {QUESTIONS[screen]} |" in (ROOT / "docs" / "app.md").read_text()
 
 
 def test_the_app_serves_the_home_of_the_environment(at_home: Path) -> None:
@@ -237,6 +248,7 @@ def test_the_forecast_says_its_track_record(company: Path) -> None:
 def test_scenarios_stand_side_by_side(company: Path) -> None:
     """Each hosting choice is a column; what cannot be followed says why; the schedule sums to the plan's cash."""
     app = opened(company, "scenarios")
+    assert app.subheader[0].value.startswith("growth: 990 k USD over 24 months, 225 k less than all on own servers")
     columns = list(table(app, "What decides").columns)
     assert columns[:2] == ["What decides", "Hybrid"]
     assert len(columns) == 7
@@ -244,6 +256,18 @@ def test_scenarios_stand_side_by_side(company: Path) -> None:
     schedule = table(app, "month", "cash")
     assert f"**Cash of the plan: {schedule['cash'].sum():,.2f} USD**" in words(app)
     assert "data must stay in EU" in " ".join(table(app, "reason")["reason"])
+
+
+def test_a_scenario_without_a_plan_names_the_conflict(tmp_path: Path) -> None:
+    """Rules that cannot hold together are named, with what lifting one of them would cost."""
+    home = fill(tmp_path / "home")
+    strict = SCENARIO.replace("[[workloads]]", "[rules]\nbudget_per_year = [1000]\n\n[[workloads]]", 1)
+    placed = place(parse_scenario(strict.replace('"growth"', '"strict"', 1), name="strict.toml"), settings=Settings())
+    store_plans(Lake.of(load_config(home)), [placed])
+    app = opened(home, "scenarios", scenario="strict")
+    assert not app.exception
+    assert app.subheader[0].value.startswith("strict: no plan keeps every rule. ")
+    assert "**What to do:** relax one rule. without budget" in words(app)
 
 
 def test_the_data_page_ties_out(company: Path) -> None:
