@@ -26,6 +26,8 @@ class Settings:
 
 
 DEFAULTS = Settings()
+PRIMAL_FEASIBLE = 2
+"""HiGHS's word for a solution that keeps every row."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,17 @@ def solve(program: Program, settings: Settings) -> Solution:
     if problem.sol_status not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
         return _without_plan("unsolved", started)
     info = problem.solverModel.getInfo()
+    if info.primal_solution_status != PRIMAL_FEASIBLE:
+        return _without_plan("unsolved", started)
+    finished = problem.sol_status == pulp.LpSolutionOptimal
     objective = float(info.objective_function_value) + problem.objective.constant
-    whole = any(v.cat == pulp.LpInteger for v in problem.variables())
-    bound = float(info.mip_dual_bound) + problem.objective.constant if whole else objective
+    if any(v.cat == pulp.LpInteger for v in problem.variables()):
+        bound = float(info.mip_dual_bound) + problem.objective.constant
+    else:  # HiGHS keeps no bound for a program without whole numbers
+        bound = objective if finished else -math.inf
     gap = gap_ratio(objective, bound)
     # a gap is measured against the objective without its constant by HiGHS, and with it here
-    proven = problem.sol_status == pulp.LpSolutionOptimal or gap <= settings.gap_ratio
+    proven = finished or gap <= settings.gap_ratio
     return Solution("optimal" if proven else "feasible", objective, bound, gap, time.perf_counter() - started)
 
 

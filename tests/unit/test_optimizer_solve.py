@@ -48,6 +48,13 @@ def test_a_plan_at_the_time_limit_is_not_called_optimal() -> None:
     assert found.bound < found.objective
 
 
+def test_a_program_without_whole_numbers_is_judged_too() -> None:
+    """Without blocks the solver keeps no gap and no bound, and a finished solve is optimal all the same."""
+    by_use = scenario(options=[api(), rented()], sites=[], horizon_months=36)
+    done = solve(program_of(by_use), EXACT)
+    assert (done.status, done.gap_ratio, done.bound) == ("optimal", 0.0, done.objective)
+
+
 def test_no_plan_within_the_time_limit_is_said() -> None:
     """Where the solver found nothing in time there is no plan, rather than one of zeros."""
     found = solve_case(Case(hard(), settings=Settings(time_limit_s=0.0, gap_ratio=0)))
