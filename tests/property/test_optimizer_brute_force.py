@@ -14,8 +14,18 @@ from optimizer.scenario import Scenario
 from optimizer.solve import Settings
 
 HOURS = 730
-CASES = 120
+CASES = 300
 STATED = {"source": "test", "date": "2026-11-21"}
+ALL_HOURS = [{"name": "all", "hours_ratio": "1", "demand_ratio": "1"}]
+PEAK_AND_REST = [
+    {"name": "peak", "hours_ratio": "0.2", "demand_ratio": "2"},
+    {"name": "rest", "hours_ratio": "0.8", "demand_ratio": "0.75"},
+]
+AS_STATED = [{"name": "expected", "probability": "1", "demand_ratio": "1"}]
+LOW_OR_HIGH = [
+    {"name": "low", "probability": "0.6", "demand_ratio": "0.5"},
+    {"name": "high", "probability": "0.4", "demand_ratio": "1.25"},
+]
 
 
 def draw(seed: int) -> dict[str, Any]:
@@ -115,6 +125,8 @@ def draw(seed: int) -> dict[str, Any]:
         "options": options,
         "sites": sites,
         "rules": rules,
+        "load_blocks": r.choice([ALL_HOURS, ALL_HOURS, PEAK_AND_REST]),
+        "demand_scenarios": r.choice([AS_STATED, AS_STATED, LOW_OR_HIGH]),
     }
 
 
@@ -138,8 +150,8 @@ def monthly_fee(k: dict[str, Any]) -> float:
     return k["power_kw"] * float(k["pue"]) * HOURS * float(k["energy_price_per_kwh"]) + k["staff_cost_per_month"]
 
 
-def serving_cost(case: dict[str, Any], month: int, active: dict[str, int]) -> float | None:
-    """The least cost of a month's use with so many blocks standing; None when demand cannot be met."""
+def serving_cost(case: dict[str, Any], month: int, active: dict[str, int], level: float) -> float | None:
+    """The least cost of a month at one level of demand with so many blocks standing; None when it cannot be met."""
     pairs = [(w, o) for w in case["workloads"] for o in case["options"] if allowed(w, o)]
     cost, speed = [], []
     for w, o in pairs:
@@ -154,7 +166,7 @@ def serving_cost(case: dict[str, Any], month: int, active: dict[str, int]) -> fl
     equal, need, most, limit = [], [], [], []
     for w in case["workloads"]:
         equal.append([s if p[0] is w else 0.0 for p, s in zip(pairs, speed, strict=True)])
-        need.append(w["demand_per_month"][month] / HOURS)
+        need.append(w["demand_per_month"][month] / HOURS * level)
         if w["spot_share_ratio"]:
             spot = [s if p[0] is w and p[1]["kind"] == "spot" else 0.0 for p, s in zip(pairs, speed, strict=True)]
             most.append(spot)
@@ -185,10 +197,12 @@ def brute_force(case: dict[str, Any]) -> float | None:
     """The least cost over all whole purchases; None when none of them meets demand within the rules."""
     blocks = {o["name"]: o for o in case["options"] if "lead_time_months" in o}
     rules, site = case["rules"], (case["sites"] or [None])[0]
-    known: dict[tuple[int, tuple[tuple[str, int], ...]], float | None] = {}
+    known: dict[tuple[int, float, tuple[tuple[str, int], ...]], float | None] = {}
+    courses = [(float(c["probability"]), float(c["demand_ratio"])) for c in case["demand_scenarios"]]
+    parts = [(float(b["hours_ratio"]), float(b["demand_ratio"])) for b in case["load_blocks"]]
     best = None
     for bought in purchase_plans(case):
-        total, cash_of_year, capex = 0.0, 0.0, 0.0
+        total, capex, cash_of_year = 0.0, 0.0, [0.0] * len(courses)
         for month in range(3):
             active = {
                 name: sum(n for (k, t), n in bought.items() if k == name and stands(option, t, month))
@@ -204,21 +218,28 @@ def brute_force(case: dict[str, Any]) -> float | None:
                 usable["own"] -= site["spare"]
                 if usable["own"] < 0:
                     break
-            key = (month, tuple(sorted(usable.items())))
-            if key not in known:
-                known[key] = serving_cost(case, month, usable)
-            if known[key] is None:
-                break
-            cash = known[key] + sum(n * monthly_fee(blocks[name]) for name, n in active.items())
+            fixed = sum(n * monthly_fee(blocks[name]) for name, n in active.items())
             for (name, t), n in bought.items():
                 if t == month:
                     paid = n * (float(blocks[name]["price"]["amount"]) if name == "own" else blocks[name]["upfront"])
-                    cash += paid
+                    fixed += paid
                     capex += paid if name == "own" else 0
-            total += cash * 1.1 ** (-(month + 0.5) / 12)
-            cash_of_year += cash
+            used = []
+            for _, course in courses:
+                by_part = []
+                for hours, level in parts:
+                    key = (month, course * level, tuple(sorted(usable.items())))
+                    if key not in known:
+                        known[key] = serving_cost(case, month, usable, course * level)
+                    by_part.append(None if known[key] is None else hours * known[key])
+                used.append(None if None in by_part else sum(by_part))
+            if None in used:
+                break
+            cash = [fixed + amount for amount in used]
+            total += sum(p * c for (p, _), c in zip(courses, cash, strict=True)) * 1.1 ** (-(month + 0.5) / 12)
+            cash_of_year = [a + b for a, b in zip(cash_of_year, cash, strict=True)]
         else:
-            over = cash_of_year > rules.get("budget_per_year", [1e18])[0] + 1e-6
+            over = max(cash_of_year) > rules.get("budget_per_year", [1e18])[0] + 1e-6
             if over or capex > rules.get("capex_budget_per_year", [1e18])[0] + 1e-6:
                 continue
             for (name, t), n in bought.items():
