@@ -37,7 +37,13 @@ def run_page(page: str, folder: Path) -> None:
     assert steps, f"{page} shows no command"
     for command, expected in steps:
         done = subprocess.run(
-            ["bash", "-c", command], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False
+            ["bash", "-c", command],
+            cwd=folder,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
         assert done.returncode in (0, 1), f"$ {command}\n{done.stdout}{done.stderr}"
         printed = "\n".join(line.rstrip() for line in done.stdout.splitlines()) + "\n" * bool(done.stdout)
