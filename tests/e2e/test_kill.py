@@ -45,8 +45,12 @@ def ingest_when_told(home: Path, bill: Path, pipe: Connection) -> None:
 def state(lake: Lake) -> set[Decimal]:
     """The cost of a charge, as each table of the newest snapshot tells it, per billing period."""
     told = set()
-    for table, cost, period in (("charges", s.BILLED_COST, s.BILLING_PERIOD), ("spend_daily", s.BILLED_COST, s.BILLING_PERIOD),
-                                ("loads", "billed_stored", "billing_period")):  # fmt: skip
+    tables = {
+        "charges": (s.BILLED_COST, s.BILLING_PERIOD),
+        "spend_daily": (s.BILLED_COST, s.BILLING_PERIOD),
+        "loads": ("billed_stored", "billing_period"),
+    }
+    for table, (cost, period) in tables.items():
         sums = lake.scan(table).group_by(period).agg(pl.col(cost).sum() / (ROWS // 2)).collect()
         assert len(sums) == 2, f"{table} has {len(sums)} of 2 periods"
         told |= set(sums[cost])

@@ -1,4 +1,4 @@
-"""Wrong calls: each says what was found, what was expected and what to do next, exits 2, and leaves the lake untouched."""
+"""Wrong calls: each says what was found, what was expected and what to do next, exits 2, and touches no lake."""
 
 from collections.abc import Callable
 from pathlib import Path
