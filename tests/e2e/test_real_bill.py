@@ -11,6 +11,9 @@ import pytest
 
 from finops import schema as s
 from finops.cli.main import run
+from finops.config import load_config
+from finops.pipeline.forecasts import daily_series
+from finops.store import Lake
 
 pytestmark = pytest.mark.shared
 
@@ -36,7 +39,7 @@ def total(document: Any) -> Decimal:
     return Decimal(row["cost"])
 
 
-def test_each_total_is_the_one_before(finops: Finops, shared: Path, tmp_path: Path) -> None:
+def test_each_total_is_the_one_before(finops: Finops, home: Path, shared: Path, tmp_path: Path) -> None:
     """File = ingest = spend = reconcile = export and back, in billed cost; spend = forecast's history = scenario =
     a month of the plan "as it is today" = export, in effective cost."""
     bill = shared / "focus/samples/focus_1_0_aws_inc.csv"
@@ -61,6 +64,8 @@ def test_each_total_is_the_one_before(finops: Finops, shared: Path, tmp_path: Pa
     forecast = finops("forecast", "--horizon", "7")
     assert {row["model"] for row in forecast["rows"]} == {"prophet_robust_level (short history)"}
     assert forecast["rows"][0]["date"] == "2024-10-01"
+    history = daily_series(Lake.of(load_config(home)))
+    assert history.rows["value"].sum() == effective
 
     scenario = finops("scenario", "new", "september")
     assert Decimal(scenario["spend_total"]) == effective
