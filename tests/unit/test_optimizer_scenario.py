@@ -1,11 +1,15 @@
 """Scenario files: what they say is what is planned, and every mistake is named where it stands."""
 
+import csv
 from decimal import Decimal
+from importlib.resources import files
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from finops.errors import ConfigError
+from finops.prices import load_offers
 from optimizer import feasibility, terms
 from optimizer.document import load_scenario, parse_scenario
 from optimizer.feasibility import exclusions, feasible_pairs, lifted, stated_rules
@@ -207,3 +211,14 @@ def test_terms_follow_their_formulas() -> None:
     assert terms.serves(own, 0, 2)
     assert terms.month_name(s, 13) == "2028-02"
     assert terms.month_number(s, "2028-02") == 13
+
+
+def test_regions_of_the_large_clouds_have_a_country() -> None:
+    """Every region of the price book that is no local zone has its country, or residency could not be decided."""
+    rows = (files("finops") / "data" / "regions.csv").read_text(encoding="utf-8").splitlines()
+    known = {(r["provider"], r["region"]): r for r in csv.DictReader(rows)}
+    assert all(len(r["country"]) == 2 and r["country"].isupper() and r["source"] and r["date"] for r in known.values())
+    offers = load_offers().filter(pl.col("provider").is_in(["aws", "azure", "gcp"]))
+    local_zone = r"^[a-z]+-(gov-)?[a-z]+-\d-"
+    regions = offers.filter(~pl.col("region").str.contains(local_zone)).select("provider", "region").unique()
+    assert set(regions.rows()) <= set(known)
