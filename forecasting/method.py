@@ -56,9 +56,12 @@ class Path:
 
 
 def unit_of(values: Floats) -> float:
-    """The median of the non-zero sizes: what makes asinh behave alike for cents and millions; 1 where all is zero."""
+    """The median of the non-zero sizes: what makes asinh behave alike for cents and millions; 1 where all is zero.
+
+    Not below a billionth of the largest size, so that rounding dust among real amounts cannot overflow the scale.
+    """
     sizes = np.abs(values[values != 0])
-    return float(np.median(sizes)) if len(sizes) else 1.0
+    return float(max(np.median(sizes), sizes.max() * 1e-9)) if len(sizes) else 1.0
 
 
 def bounds(z: Floats, margin: float) -> tuple[float, float]:

@@ -161,8 +161,9 @@ def _lake_input(current: Session, by: str, where: list[str], cost: str) -> _Inpu
             expected="daily cost to forecast",
             next_step="widen --where" if where else "`finops demo`, or `finops ingest --connector NAME --file PATH`",
         )
-    newest = max(history.cutoffs.values())
-    current.say(f"Billed in full to {newest}: the forecast starts on the day after.")
+    first, last = min(history.cutoffs.values()), max(history.cutoffs.values())
+    span = f"{first}" if first == last else f"days from {first} to {last}, by series"
+    current.say(f"Billed in full to {span}: each forecast starts on the day after.")
     frame = history.rows.select(SERIES, DATE, pl.col(VALUE).cast(pl.Float64))
     about = {"cost": cost, "cutoffs": dict(history.cutoffs), "currencies": dict(history.currencies)}
     units = ", ".join(sorted(set(history.currencies.values())))

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -13,7 +13,7 @@ from forecasting import fits
 from forecasting.backtest import backtest_task, judge
 from forecasting.fits import Fitted, fit_all
 from forecasting.forecast import Forecast, forecast
-from forecasting.intervals import OFFSETS_DAYS, QUANTILES, Reach, quantiles, reach_of
+from forecasting.intervals import OFFSETS_DAYS, QUANTILES, Reach, no_reach, quantiles, reach_of
 from forecasting.level import follow, rolling_median, spread_by_lead
 from forecasting.method import DEFAULT, Path, forecast_path
 from forecasting.series import DailySeries, Floats
@@ -55,7 +55,8 @@ def assert_sane(made: Forecast) -> None:
     assert (np.diff(numbers[:, 1:], axis=1) >= 0).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
+@example(values=np.array([1235.0, 6.9e-306, 6.9e-306]), horizon=1, reaches=[0.0, 0.0, 0.0])
 @given(
     values=arrays(np.float64, st.integers(1, 27), elements=FINITE),
     horizon=st.integers(1, 100),
@@ -71,6 +72,15 @@ def test_quantiles_of_any_history_are_finite_and_ordered(values: Floats, horizon
     assert np.isfinite(path.mean).all()
     if (values >= 0).all():
         assert (found >= 0).all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(values=arrays(np.float64, st.integers(28, 70), elements=FINITE | st.just(0.0)), horizon=st.integers(1, 100))
+def test_the_whole_method_stands_any_values(values: Floats, horizon: int) -> None:
+    """Path, spread and mean of histories that Prophet does fit are finite, too."""
+    path = forecast_path(series(values), horizon=horizon)
+    for part in (path.center, path.mean, path.spread, *quantiles(path, no_reach()).values()):
+        assert np.isfinite(part).all()
 
 
 @settings(max_examples=50, deadline=None)
