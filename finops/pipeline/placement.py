@@ -221,9 +221,7 @@ def _write(config: Config, lake: Lake, path: Path) -> NewScenario:
 
 
 def _shipped(name: str) -> str:
-    installed = files("finops") / "data" / "scenarios" / f"{name}.toml"
-    checkout = Path(finops.__file__).parents[1] / "examples" / f"{name}.toml"
-    return (installed if installed.is_file() else checkout).read_text(encoding="utf-8")
+    return (files("finops") / "data" / "scenarios" / f"{name}.toml").read_text(encoding="utf-8")
 
 
 def _drafted(config: Config, lake: Lake, name: str, spend: Spend, measured: Sequence[Measured]) -> str:
