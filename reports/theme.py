@@ -75,6 +75,7 @@ def streamlit_options() -> Iterable[str]:
     yield f"--theme.font={FONT}"
     yield "--theme.baseRadius=6px"
     yield "--theme.showWidgetBorder=true"
+    yield "--theme.paddingTop=0.5rem"
     for look in LOOKS.values():
         chosen = {
             "primaryColor": look.accent, "backgroundColor": look.background, "secondaryBackgroundColor": look.surface,

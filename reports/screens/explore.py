@@ -24,7 +24,7 @@ FIRST, SECOND, CELL, TABLE, OPEN, PAGE = (
 PART: Final = "part"
 NOTHING: Final = ""
 SHOWN: Final = (
-    charges.FIRST_DAY, "service", "description", "resource", spend.COST, "source_file", "source_row", "classified_by",
+    charges.FIRST_DAY, spend.COST, "service", "description", "source_file", "source_row", "classified_by", "resource",
 )  # fmt: skip
 """What the page shows of a charge; its file has the rest."""
 ROWS_OFFERED: Final = 200
