@@ -129,8 +129,7 @@ def changes(frame: pl.DataFrame, look: Look, *, currency: str, limit: int = 8) -
 
 
 def outlook(
-    actual: pl.DataFrame, forecast: pl.DataFrame, look: Look, *, currency: str, origin: date,
-    notes: Sequence[tuple[date, str]] = (),
+    actual: pl.DataFrame, forecast: pl.DataFrame, look: Look, *, currency: str, origin: date
 ) -> Chart:  # fmt: skip
     """What was spent each day, then the forecast with its 80 % and 95 % bands, and the day it was made.
 
@@ -161,7 +160,7 @@ def outlook(
                      *(alt.Tooltip(f"{q}:Q", title=q, format=",.0f") for q in ("p10", "p50", "p90"))],
         ),
     ]  # fmt: skip
-    layers.extend(_notes([(origin, "forecast"), *notes], look))
+    layers.extend(_notes([(origin, "forecast")], look))
     return themed(alt.layer(*layers).properties(height=HEIGHT), look)
 
 

@@ -112,7 +112,8 @@ def _history(page: Page) -> None:
     long = (last - (scope.start or last)).days > 92
     step: movement.Step = "month" if long else "week" if (last - (scope.start or last)).days > 35 else "day"
     rows = page.compute(movement.trend, scope, step=step, by=split)
-    events = [e for e in page.config.events if (scope.start or e.date) <= e.date <= last]
+    known = sorted(page.config.events, key=lambda e: e.date)
+    events = [e for e in known if (scope.start or e.date) <= e.date <= last]
     assert page.scope.start is not None
     assert page.scope.end is not None
     drawn = charts.spend_over_time(
@@ -121,8 +122,8 @@ def _history(page: Page) -> None:
         notes=[(e.date, str(number)) for number, e in enumerate(events, start=1)],
     )  # fmt: skip
     parts.chart(drawn, key="overview_history", says=f"Spend per {step}, stacked by {word(split)}")
-    known = " · ".join(f"**{number}** {e.name}, {e.date:%-d %b %Y}" for number, e in enumerate(events, start=1))
-    st.caption(f"Each bar is a {step}; the chosen period stands out. Billed through {last:%-d %B %Y}. " + known)
+    named = " · ".join(f"**{number}** {e.name}, {e.date:%-d %b %Y}" for number, e in enumerate(events, start=1))
+    st.caption(f"Each bar is a {step}; the chosen period stands out. Billed through {last:%-d %B %Y}. " + named)
 
 
 def _movement(page: Page) -> str:

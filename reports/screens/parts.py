@@ -61,7 +61,7 @@ def chart(drawn: Chart, *, key: str, says: str) -> None:
 def table(
     frame: pl.DataFrame, *, key: str, file: str, money: Mapping[str, str] | None = None,
     names: Mapping[str, str] | None = None, ratios: Sequence[str] = (), total: tuple[str, Decimal, str] | None = None,
-    configs: Mapping[str, Any] | None = None, on_select: Callable[[], None] | None = None, height: int | None = None,
+    configs: Mapping[str, Any] | None = None, on_select: Callable[[], None] | None = None,
     download: Callable[[], pl.DataFrame] | None = None,
 ) -> None:  # fmt: skip
     """A sortable table, its total, and its rows as a CSV file that sums to the same number.
@@ -78,7 +78,7 @@ def table(
             columns[name] = st.column_config.DatetimeColumn(headings[name], format="D MMM YYYY, HH:mm")
     columns |= {c: st.column_config.NumberColumn(headings[c], format="accounting") for c in money or {}}
     columns |= {c: st.column_config.NumberColumn(headings[c], format="percent") for c in ratios}
-    options: dict[str, Any] = {"height": height} if height else {}
+    options: dict[str, Any] = {}
     if on_select is not None:
         options |= {"on_select": on_select, "selection_mode": "single-row"}
     st.dataframe(

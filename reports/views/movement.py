@@ -7,13 +7,13 @@ from typing import Final, Literal
 import polars as pl
 
 from finops import schema as s
+from finops.freshness import billed_to, running
 from finops.store import Lake
 from reports.views.scope import Scope, add_months, column
 from reports.views.spend import COST, CURRENCY, daily, spend_in
 
 Step = Literal["day", "week", "month"]
 _EVERY: Final = {"day": "1d", "week": "1w", "month": "1mo"}
-ACTIVE_DAYS: Final = 35
 START, VALUE, PRIOR, CHANGE, RATIO = "start", "value", "prior", "change", "change_ratio"
 
 
@@ -21,8 +21,8 @@ START, VALUE, PRIOR, CHANGE, RATIO = "start", "value", "prior", "change", "chang
 class Coverage:
     """What the billed ledger holds: its first and last day, the day it is billed through, and its currencies.
 
-    through: the last day on which every running source has a charge that starts then; a fee for the whole month lies on
-    later days too, but bills nothing new there. currencies: the one with the most charges first.
+    through: the last day that every running source has billed in full; see finops.freshness. currencies: the one with
+    the most charges first.
     """
 
     first: date
@@ -32,31 +32,20 @@ class Coverage:
 
 
 def coverage(source: Lake | pl.LazyFrame) -> Coverage | None:
-    """The days and currencies that the ledger holds; None while it is empty.
-
-    A source without a charge in the ledger's last ACTIVE_DAYS days has ended, and holds `through` back no more.
-    """
+    """The days and currencies that the ledger holds; None while it is empty."""
     day, count = pl.col(s.CHARGE_DATE), pl.col(s.CHARGE_COUNT)
     found = (
         Scope(cost="billed")
         .filter(daily(source))
-        .group_by(s.SOURCE_ID, s.BILLING_CURRENCY)
-        .agg(
-            day.min().alias("first"),
-            day.max().alias("last"),
-            day.filter(count > 0).max().alias("through"),
-            count.sum().alias("charges"),
-        )
+        .group_by(s.BILLING_CURRENCY)
+        .agg(day.min().alias("first"), day.max().alias("last"), count.sum().alias("charges"))
+        .sort("charges", s.BILLING_CURRENCY, descending=[True, False])
         .collect()
     )
     if found.is_empty():
         return None
-    ends = found.group_by(s.SOURCE_ID).agg(pl.col("through").max())["through"].drop_nulls().to_list()
-    running = [end for end in ends if end > max(ends) - timedelta(days=ACTIVE_DAYS)]
-    last = max(found["last"])
-    by_charges = found.group_by(s.BILLING_CURRENCY).agg(pl.col("charges").sum())
-    currencies = by_charges.sort("charges", s.BILLING_CURRENCY, descending=[True, False])[s.BILLING_CURRENCY]
-    return Coverage(min(found["first"]), last, min(running, default=last), tuple(currencies))
+    through = min(running(billed_to(daily(source))).values())
+    return Coverage(min(found["first"]), max(found["last"]), through, tuple(found[s.BILLING_CURRENCY]))
 
 
 def trend(source: Lake | pl.LazyFrame, scope: Scope, *, step: Step = "month", by: str | None = None) -> pl.DataFrame:
@@ -82,15 +71,13 @@ def month_of(period: str) -> tuple[date, date]:
     return first, add_months(first, 1) - timedelta(days=1)
 
 
-def movers(source: Lake | pl.LazyFrame, scope: Scope, by: str, *, prior: Scope | None = None) -> pl.DataFrame:
-    """What moved against the period before, the largest change first, whatever its sign.
+def movers(source: Lake | pl.LazyFrame, scope: Scope, by: str) -> pl.DataFrame:
+    """What moved against the period before (Scope.prior), the largest change first, whatever its sign.
 
     Columns: value, currency, cost, prior, change = cost - prior, change_ratio = change / |prior| (null for prior 0).
-    prior: another period to compare with; by default Scope.prior.
     """
-    before = prior or scope.prior()
     dimension = column(by)
-    now, then = spend_in(source, scope, [dimension]).rows, spend_in(source, before, [dimension]).rows
+    now, then = spend_in(source, scope, [dimension]).rows, spend_in(source, scope.prior(), [dimension]).rows
     zero = pl.lit(0, dtype=s.MONEY)
     return (
         now.join(then.rename({COST: PRIOR}), on=[dimension, CURRENCY], how="full", coalesce=True, nulls_equal=True)

@@ -7,6 +7,7 @@ from typing import Final
 import polars as pl
 
 from finops import schema as s
+from finops.freshness import billed_to
 from finops.store import Lake
 from reports.views.scope import Scope
 from reports.views.spend import daily
@@ -93,11 +94,10 @@ def open_alerts(lake: Lake) -> pl.DataFrame:
 
 
 def sources(lake: Lake) -> pl.DataFrame:
-    """Each source with its newest day, rows and control totals: read = stored + quarantined, per currency."""
-    newest = (
-        lake.scan("spend_daily")
-        .group_by(pl.col(s.SOURCE_ID).alias("source_id"))
-        .agg(pl.col(s.CHARGE_DATE).max().alias("newest_day"))
+    """Each source with the last day it billed in full and control totals: read = stored + quarantined, per currency."""
+    ends = billed_to(lake.scan("spend_daily"))
+    newest = pl.LazyFrame(
+        {"source_id": list(ends), "newest_day": list(ends.values())}, {"source_id": pl.String, "newest_day": pl.Date}
     )
     totals = ("rows_read", "rows_stored", "rows_quarantined", "billed_read", "billed_stored", "billed_quarantined")
     return (

@@ -1,6 +1,7 @@
 """Every page in every state, driven without a browser."""
 
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,18 @@ def test_the_period_decides_what_is_compared(company: Path) -> None:
     assert "on May to July 2026" in app.subheader[0].value
 
 
+def test_any_days_can_be_chosen(company: Path) -> None:
+    """Days of one's own choosing are summed with both ends inside, and a first click alone means one day."""
+    lake = Lake.of(load_config(company))
+    app = opened(company, "overview", f_period="days")
+    app.date_input(key="f_days").set_value((date(2026, 9, 28), date(2026, 10, 3))).run()
+    number = summed(spend(lake, where={"is_ai": True}, start=date(2026, 9, 28), end=date(2026, 10, 3)).rows)
+    assert f"**Total: {number:,.2f} USD**" in words(app)
+    app.date_input(key="f_days").set_value((date(2026, 9, 28),)).run()
+    assert not app.exception
+    assert app.subheader[0].value.startswith("28 September 2026")
+
+
 def test_days_outside_every_bill_are_an_answer(company: Path) -> None:
     """A period and filters that match no charge draw, and say so, on both pages of spend."""
     state = {"f_provider": ["Own"], "f_team": ["Support"]}
@@ -231,8 +244,6 @@ def test_charges_come_a_page_at_a_time_and_sum_to_the_number(company: Path) -> N
 
 
 def _spans() -> list[tuple[Any, Any]]:
-    from datetime import date
-
     return [(date(2026, 8, 5), date(2026, 9, 11)), (date(2026, 6, 30), date(2026, 6, 30))]
 
 
