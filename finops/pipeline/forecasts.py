@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from statistics import median
+from datetime import date
 from typing import Final
 
 import polars as pl
@@ -11,6 +10,7 @@ import polars as pl
 from finops import schema as s
 from finops.config import Config
 from finops.errors import CallError
+from finops.freshness import billed_to, running
 from finops.schema import TABLES
 from finops.store import Lake
 from forecasting.backtest import POOLED, Backtest, backtest_task, judge
@@ -22,14 +22,6 @@ from reports.views.scope import Scope, column
 
 TOTAL: Final = "total"
 CURRENCY: Final = "currency"
-ACTIVE_DAYS: Final = 35
-"""A source without a charge in so many days has ended, and holds no series back."""
-UNBILLED_RATIO: Final = 0.1
-"""A last day with a smaller share of its usual charges is not billed yet ..."""
-PARTIAL_RATIO: Final = 0.5
-"""... and one with a smaller share than this is billed in part ..."""
-PARTIAL_DAYS: Final = 3
-"""... unless more days than these are: that is a fall in usage."""
 ACTUAL: Final = "actual"
 CENTS: Final = pl.Decimal(38, 2)
 """What a forecast is rounded to where it becomes money."""
@@ -96,7 +88,7 @@ def daily_series(
         .collect()
     )
     _refuse_two_currencies(sums)
-    complete = complete_days(ledger)
+    complete = running(billed_to(ledger))
     days = ledger.select(pl.col(s.CHARGE_DATE).alias(DATE)).unique().with_columns(held=pl.lit(True)).collect()
     rows = pl.concat(
         [
@@ -134,41 +126,6 @@ def _refuse_two_currencies(sums: pl.DataFrame) -> None:
         expected="one currency in a series: two are never added",
         next_step=f"add currency to --by, or narrow with --where currency={found[CURRENCY][0]}",
     )
-
-
-def complete_days(ledger: pl.LazyFrame) -> dict[str, date]:
-    """The last day that each source, if it has not ended, has billed in full; from billed rows of spend_daily.
-
-    It is told by the number of charges that begin on a day, beside the median of the same weekday in the four weeks
-    before. Below a tenth the day is not billed yet, whatever monthly fees are spread over it; below a half it is billed
-    in part, unless more than three days are: then there is less to bill.
-    """
-    counts = ledger.group_by(s.SOURCE_ID, s.CHARGE_DATE).agg(pl.col(s.CHARGE_COUNT).sum()).collect()
-    by_source = {
-        str(source): dict(zip(part[s.CHARGE_DATE], part[s.CHARGE_COUNT], strict=True))
-        for (source,), part in counts.group_by([s.SOURCE_ID])
-    }
-    ends = {source: max(days) for source, days in by_source.items()}
-    running = [source for source, end in ends.items() if (max(ends.values()) - end).days < ACTIVE_DAYS]
-    return {source: _last_complete(by_source[source]) for source in running}
-
-
-def _last_complete(counts: Mapping[date, int]) -> date:
-    day, partial = max(counts), list[date]()
-    while (share := _share(counts, day)) < PARTIAL_RATIO:
-        if share >= UNBILLED_RATIO:
-            partial.append(day)
-        if len(partial) > PARTIAL_DAYS:
-            return partial[0]
-        day -= timedelta(days=1)
-    return day
-
-
-def _share(counts: Mapping[date, int], day: date) -> float:
-    """A day's charges over the median of the same weekday in the four weeks before; 1 where that tells nothing."""
-    weeks = [before for week in range(1, 5) if (before := day - timedelta(weeks=week)) >= min(counts)]
-    usual = median(counts.get(before, 0) for before in weeks) if len(weeks) > 1 else 0
-    return counts.get(day, 0) / usual if usual else 1.0
 
 
 def _to_cutoff(part: pl.DataFrame, complete: Mapping[str, date], held: pl.DataFrame) -> pl.DataFrame:
