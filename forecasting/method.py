@@ -188,11 +188,12 @@ def fit_prophet(days: np.ndarray, z: Floats, effects: dict[str, Floats]) -> dict
 def _prophet() -> "Prophet":
     # imported late because it takes seconds: only the processes that fit pay for it
     logging.getLogger("prophet.plot").setLevel(logging.CRITICAL)  # it reports that plotly is absent as an error
-    from cmdstanpy.utils import get_logger
     from prophet import Prophet
 
-    # both set their own level when first used; a fit that fails for good raises, so what they log is only noise
-    for logger in (get_logger(), logging.getLogger("prophet")):
+    # a fit that fails for good raises, so what they log is only noise; with a handler of its own, cmdstanpy's logger is
+    # not set up anew when it is first used
+    for logger in map(logging.getLogger, ("cmdstanpy", "prophet")):
+        logger.addHandler(logging.NullHandler())
         logger.setLevel(logging.CRITICAL)
     return Prophet(
         growth="flat",
