@@ -6,7 +6,7 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from finops.cli.session import session
+from finops.cli.session import Format, session
 from finops.pipeline.exports import FOCUS_VERSIONS, export
 
 
@@ -26,10 +26,15 @@ def export_files(
 ) -> None:
     """Write CSVs for budgeting, each tied to the lake's total; with --focus all charges too."""
     current = session(context)
-    run = export(current.config, current.lake, directory=directory, focus=focus, say=lambda _: None)
+    # a line a file in the terminal: a table would break the paths
+    as_lines = current.format is Format.table
+    say = typer.echo if as_lines else (lambda _: None)
+    run = export(current.config, current.lake, directory=directory, focus=focus, say=say)
+    if as_lines:
+        return
     rows = [
         {"path": str(file.path), "rows": file.rows, "measure": file.measure, "currency": currency, "total": total}
         for file in run.files
         for currency, total in (file.totals.items() or [(None, None)])
     ]
-    current.show(pl.DataFrame(rows), key="files", title="Written")
+    current.show(pl.DataFrame(rows), key="files")

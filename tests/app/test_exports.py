@@ -166,6 +166,8 @@ def test_export_prints_paths_and_totals(company: Path, tmp_path: Path, capsys: p
     run(company, "export", str(tmp_path))
     files = json.loads(capsys.readouterr().out)["files"]
     assert [Path(file["path"]).name for file in files] == ["spend_by_month.csv", "actual_forecast_budget.csv"]
+    run(company, "export", str(tmp_path), output=Format.table)
+    assert f"{tmp_path}/spend_by_month.csv: 49 rows, 6,803,041.53 USD" in capsys.readouterr().out
     assert {file["total"] for file in files} == {f"{summed(spend(lake_of(company)).totals).normalize():f}"}
 
 
