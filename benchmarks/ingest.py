@@ -1,7 +1,7 @@
 """Ingest of a million FOCUS rows, beside a bare Polars scan-to-sink of the same file.
 
-The bare run only reads the CSV and writes Parquet; ingest also types, checks, classifies, sums, ties out, and writes two
-Delta tables. The ratio says what that costs.
+The bare run only reads the CSV and writes Parquet; ingest also types, checks, classifies, sums, ties out, and writes
+two Delta tables. The ratio says what that costs.
 """
 
 import tempfile

@@ -113,11 +113,20 @@ def quality(charges: pl.LazyFrame, quarantine: pl.LazyFrame) -> list[Finding]:
     ]
     groups = charges.group_by(keys).agg(aggregates).sort(keys).collect(engine="streaming")
     findings = [
-        Finding(name, severity, *row[:3], int(values["rows"]), values["cost"], message, next_step)
+        Finding(
+            check=name,
+            severity=severity,
+            source_id=record[s.SOURCE_ID],
+            billing_period=record[s.BILLING_PERIOD],
+            currency=record[s.BILLING_CURRENCY],
+            rows=int(record[f"{name}:rows"]),
+            cost=record[f"{name}:cost"],
+            message=message,
+            next_step=next_step,
+        )
         for record in groups.to_dicts()
         for name, (_, severity, message, next_step) in _ROW_CHECKS.items()
-        for row, values in [(tuple(record[k] for k in keys), {k: record[f"{name}:{k}"] for k in ("rows", "cost")})]
-        if values["rows"]
+        if record[f"{name}:rows"]
     ]
     return findings + _quarantined(quarantine) + _counted_twice(charges)
 

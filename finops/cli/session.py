@@ -4,7 +4,6 @@ A command prints one result. With `json` that is one object on stdout and nothin
 warnings go to stderr in every format.
 """
 
-import io
 import json
 import sys
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from rich.table import Table
 
 from finops.config import Config, load_config
 from finops.store import Lake
+from reports.export import csv_text
 
 
 class Format(StrEnum):
@@ -73,7 +73,7 @@ class Session:
         if self.format is Format.json:
             self.show_document({key: frame.to_dicts(), **(document or {})})
         elif self.format is Format.csv:
-            sys.stdout.write(to_csv(frame))
+            sys.stdout.write(csv_text(frame))
         else:
             print_table(frame, title=title)
 
@@ -87,26 +87,6 @@ def session(context: typer.Context) -> Session:
     found = context.find_object(Session)
     assert found is not None, "main() sets the session before any command runs"
     return found
-
-
-def to_csv(frame: pl.DataFrame) -> str:
-    """CSV text of a frame; decimals exact without trailing zeros, nested values as JSON."""
-    buffer = io.StringIO()
-    plain = frame.with_columns(
-        *(_decimal_text(name) for name, kind in frame.schema.items() if isinstance(kind, pl.Decimal)),
-        *(
-            pl.col(name).map_elements(lambda v: json.dumps(v, default=_plain), return_dtype=pl.String)
-            for name, kind in frame.schema.items()
-            if isinstance(kind, pl.List | pl.Struct)
-        ),
-    )
-    plain.write_csv(buffer)
-    return buffer.getvalue()
-
-
-def _decimal_text(name: str) -> pl.Expr:
-    text = pl.col(name).cast(pl.String)
-    return text.str.replace(r"(\.\d*?)0+$", "$1").str.strip_suffix(".")
 
 
 def print_table(frame: pl.DataFrame, *, title: str | None = None, console: Console | None = None) -> None:

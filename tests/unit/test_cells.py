@@ -9,7 +9,6 @@ import pytest
 
 from connectors import cells
 
-
 TEXT = pl.String()
 CELL = cells.cleaned("c", TEXT)
 
