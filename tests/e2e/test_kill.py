@@ -73,6 +73,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_snapshot(
         ours, theirs = multiprocessing.Pipe()
         process = multiprocessing.get_context("spawn").Process(target=ingest_when_told, args=(home, bill, theirs))
         process.start()
+        theirs.close()  # so that a child that dies too early is an EOFError here, not a wait for ever
         assert ours.recv() == "ready"
         time.sleep(moments.uniform(0, 1.3 * usual_s))
         process.kill()
