@@ -157,16 +157,20 @@ def _show_batches(current: Session, batches: list[Batch]) -> None:
             "source": b.source,
             "billing_period": b.billing_period,
             "rows_read": b.rows_read,
-            "quarantined": b.rows_quarantined,
+            "rows_stored": b.rows_stored,
+            "rows_quarantined": b.rows_quarantined,
             "currency": billed.currency,
-            "billed_cost": billed.stored,
-            "effective_cost": effective.stored,
+            "billed_read": billed.read,
+            "billed_stored": billed.stored,
             "billed_quarantined": billed.quarantined,
+            "effective_stored": effective.stored,
         }
         for b in batches
         for billed, effective in zip(b.billed_cost, b.effective_cost, strict=True)
     ]
     frame = pl.DataFrame(rows, infer_schema_length=None)
-    if current.format is Format.table and not frame["quarantined"].sum():
-        frame = frame.drop("quarantined", "billed_quarantined")
+    if current.format is Format.table:
+        frame = frame.drop("rows_stored", "billed_read")
+        if not frame["rows_quarantined"].sum():
+            frame = frame.drop("rows_quarantined", "billed_quarantined")
     current.show(frame, title="Loaded")

@@ -1,6 +1,7 @@
 """A small company whose figures the tests know: seven months of five bills, budgets, forecasts, plans, an alert."""
 
 import os
+import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -33,6 +34,14 @@ STREAMS = (
     ("Own", "H100 servers", "accelerator", "training", "on_prem", "Research", "vision", "H100-80GB", None, 3100, 0.0),
     ("AWS", "Amazon EC2", "compute", "unknown", "cloud", "Web", "shop", None, None, 1500, 0.001),
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def main_module() -> Iterator[None]:
+    """Streamlit's AppTest takes the place of __main__, which processes that other tests spawn look for."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 def charges() -> pl.DataFrame:
