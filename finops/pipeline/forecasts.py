@@ -19,6 +19,7 @@ from forecasting.forecast import Forecast, forecast_task, rows_of
 from forecasting.method import DEFAULT
 from forecasting.series import DATE, MODEL, SERIES, VALUE, DailySeries, Refusal, read_series
 from reports.views.scope import Scope, column
+from reports.views.words import percent
 
 TOTAL: Final = "total"
 CURRENCY: Final = "currency"
@@ -256,10 +257,10 @@ def summary(run: ForecastRun) -> list[str]:
             lines.append(f"{currency}: the history is too short for a backtest; {model} is not yet judged.")
             continue
         figures = judged.row(0, named=True)
-        line = f"{currency}: {model} missed a day's cost by {figures['wape']:.1%} in the backtest"
+        line = f"{currency}: in the backtest, forecasts missed a day's cost by {percent(figures['wape'])}"
         if figures["coverage80"] is not None:
-            line += f"; its 80 % band held {figures['coverage80']:.0%} of days"
-        lines.append(f"{line}.")
+            line += f", and the 80 % band held {percent(figures['coverage80'])} of days"
+        lines.append(f"{line} ({model}).")
     return lines
 
 

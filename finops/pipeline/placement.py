@@ -26,6 +26,7 @@ from optimizer.placement import Placement, place
 from optimizer.record import record_of
 from optimizer.scenario import Scenario
 from optimizer.solve import Settings
+from reports.views.words import compact, percent
 
 MONTHS = 3
 """Whole months that a scenario's demand is the mean of."""
@@ -79,15 +80,16 @@ def summary(run: PlacementRun) -> list[str]:
             lines.append(f"{name}: no plan keeps every rule: {'; '.join(plan['conflict'])}")
             continue
         cost = Decimal(plan["cost"])
-        text = f"{name}: {cost:,.0f} {currency} over {len(plan['months'])} months at present value"
+        text = (
+            f"{name}: the best plan costs {compact(cost)} {currency} over {len(plan['months'])} months, present value"
+        )
         today = next(p for p in plan["policies"] if p["policy"] == "as_is")
         if today["cost"] is not None and Decimal(today["cost"]) > 0:
             saved = Decimal(today["cost"]) - cost
-            ratio = saved / Decimal(today["cost"]) * 100
-            text += f", {saved:,.0f} ({ratio:.0f} %) less than going on as today"
+            text += f", {compact(saved)} ({percent(saved / Decimal(today['cost']))}) less than going on as today"
         if plan["status"] == "feasible":
             text += f"; up to {plan['gap_ratio'] * 100:.1f} % from the best plan there may be"
-        lines += [text, *(f"{name}: {w['text']}" for w in plan["warnings"] if w["policy"] != "as_is")]
+        lines += [f"{text}.", *(f"{name}: {w['text']}." for w in plan["warnings"] if w["policy"] != "as_is")]
     return lines
 
 
