@@ -6,10 +6,9 @@ its own CSV of the same columns. A price that breaks an ordering rule (spot <= o
 """
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -47,34 +46,6 @@ _EXPECTED: Final[dict[pl.DataType, str]] = {
     MONEY: "a plain number, not below zero", pl.Date(): "a date as YYYY-MM-DD", pl.Int64(): "a whole number",
 }  # fmt: skip
 _COMMITTED: Final = (*MACHINE, "commitment", "term_years", "payment")
-
-
-@dataclass(frozen=True)
-class Offer:
-    """What one instance type rents for in one region; a price that is not published is None."""
-
-    provider: str
-    region: str
-    instance_type: str
-    accelerator: str
-    accelerator_count: Decimal
-    accelerator_memory_gib: Decimal
-    vcpus: Decimal | None
-    memory_gib: Decimal | None
-    currency: str
-    on_demand_per_hour: Decimal | None
-    spot_per_hour: Decimal | None
-    source: str
-    date: date
-
-
-@dataclass(frozen=True)
-class InstanceAccelerators:
-    """The accelerators of one instance type; memory is of one of them."""
-
-    model: str
-    count: Decimal
-    memory_gib: Decimal
 
 
 @dataclass(frozen=True)
@@ -117,18 +88,6 @@ def load_commitments(extra: Sequence[Path] = ()) -> pl.DataFrame:
 def load_onprem_assumptions() -> pl.DataFrame:
     """Planning figures of owned hardware with their range, source and hardness; columns ONPREM."""
     return _table("onprem_assumptions.csv", ONPREM, ("parameter",), ())
-
-
-def records(offers: pl.DataFrame) -> Iterator[Offer]:
-    """The rows of an offers frame as records."""
-    return (Offer(**row) for row in offers.iter_rows(named=True))
-
-
-def instance_accelerators(extra: Sequence[Path] = ()) -> Mapping[str, InstanceAccelerators]:
-    """Instance type -> its accelerators, for every instance type that the offers name."""
-    machines = _table("gpu_offers.csv", OFFERS, MACHINE, extra).unique("instance_type", maintain_order=True)
-    columns = ("instance_type", "accelerator", "accelerator_count", "accelerator_memory_gib")
-    return {name: InstanceAccelerators(*rest) for name, *rest in machines.select(columns).iter_rows()}
 
 
 def age_days(today: date, extra: Sequence[Path] = ()) -> dict[str, int]:

@@ -53,7 +53,13 @@ def doctor(context: typer.Context) -> None:
     found = setup.doctor(current.config, current.lake, today=_today())
     if any(d.status != "ok" for d in found):
         current.needs_attention()
-    current.show(pl.DataFrame([asdict(d) for d in found]), key="checks", title="Doctor")
+    if current.format is not Format.table:
+        current.show(pl.DataFrame([asdict(d) for d in found]), key="checks")
+        return
+    for diagnosis in found:
+        typer.echo(f"{diagnosis.status:<8} {diagnosis.check}: {diagnosis.detail}")
+        if diagnosis.next_step:
+            typer.echo(f"         next: {diagnosis.next_step}")
 
 
 def _today() -> date:

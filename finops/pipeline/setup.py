@@ -51,7 +51,7 @@ def doctor(config: Config, lake: Lake, *, today: date) -> list[Diagnosis]:
         *_tables(config),
         _lake(lake),
         *_engines(),
-        _prices(today),
+        *_prices(today),
     ]
 
 
@@ -108,13 +108,15 @@ def _engines() -> Iterator[Diagnosis]:
             yield Diagnosis(name, "ok", module)
 
 
-def _prices(today: date) -> Diagnosis:
+def _prices(today: date) -> Iterator[Diagnosis]:
     ages = prices.age_days(today)
     detail = (
         "offers checked " + ", ".join(f"{provider} {days}" for provider, days in sorted(ages.items())) + " days ago"
     )
     if max(ages.values()) > STALE_PRICES_DAYS:
-        return Diagnosis(
-            "prices", "warning", detail, "check the old ones against the provider, or add offers of your own"
-        )
-    return Diagnosis("prices", "ok", detail)
+        yield Diagnosis("prices", "warning", detail, "check the old ones with the provider, or add offers of your own")
+    else:
+        yield Diagnosis("prices", "ok", detail)
+    for fault in prices.load_prices().findings.to_dicts():
+        machine = f"{fault['provider']} {fault['region']} {fault['instance_type']}"
+        yield Diagnosis("prices", "ok", f"{machine} is not used: {fault['rule']}")

@@ -18,7 +18,6 @@ from finops.store import Lake
 from tests.conftest import TODAY, focus_rows
 
 ROWS = 6_000
-KILLS = 20
 
 
 def write_bill(path: Path, cost: int) -> None:
@@ -57,18 +56,17 @@ def state(lake: Lake) -> set[Decimal]:
     return told
 
 
-def test_a_kill_at_any_moment_leaves_a_whole_snapshot(
-    home: Path, lake: Lake, load: Callable[..., list[Batch]], tmp_path: Path
+def kill_again_and_again(
+    home: Path, lake: Lake, load: Callable[..., list[Batch]], bill: Path, *, kills: int, seed: int
 ) -> None:
-    """Twenty kills: the lake tells one cost in every table, the old or the new one; the next load completes."""
-    bill = tmp_path / "bill.csv"
+    """Ingest, kill at a random moment, look at the lake, ingest to the end; so many times."""
     write_bill(bill, 1)
     start = time.perf_counter()
     load(bill)
     usual_s = time.perf_counter() - start
-    moments = random.Random(20261121)
+    moments = random.Random(seed)
     outcomes = []
-    for cost in range(2, 2 + KILLS):
+    for cost in range(2, 2 + kills):
         write_bill(bill, cost)
         ours, theirs = multiprocessing.Pipe()
         process = multiprocessing.get_context("spawn").Process(target=ingest_when_told, args=(home, bill, theirs))
@@ -84,3 +82,10 @@ def test_a_kill_at_any_moment_leaves_a_whole_snapshot(
         load(bill)
         assert state(lake) == {Decimal(cost)}
     assert False in outcomes, "no kill came before the end: the test measured nothing"
+
+
+def test_a_kill_at_any_moment_leaves_a_whole_snapshot(
+    home: Path, lake: Lake, load: Callable[..., list[Batch]], tmp_path: Path
+) -> None:
+    """Twenty kills: the lake tells one cost in every table, the old or the new one; the next load completes."""
+    kill_again_and_again(home, lake, load, tmp_path / "bill.csv", kills=20, seed=20261121)

@@ -43,11 +43,15 @@ def test_shipped_prices_are_dated_and_ordered() -> None:
 
 
 def test_instance_types_say_what_they_carry() -> None:
-    """An instance type gives its accelerator, their number and the memory of one; TPU slices count chips."""
-    known = prices.instance_accelerators()
-    assert known["p5.48xlarge"] == prices.InstanceAccelerators("H100-80GB", Decimal(8), Decimal(80))
-    assert known["Standard_NC40ads_H100_v5"].model == "H100-94GB"
-    assert known["tpu-v5p-8"] == prices.InstanceAccelerators("TPU-v5p-95GB", Decimal(4), Decimal(95))
+    """An instance type names its accelerator and their number; TPU slices count chips."""
+    known = prices.load_offers().unique("instance_type")
+    for machine, accelerator, count in (
+        ("p5.48xlarge", "H100-80GB", 8),
+        ("Standard_NC40ads_H100_v5", "H100-94GB", 1),
+        ("tpu-v5p-8", "TPU-v5p-95GB", 4),
+    ):
+        row = known.filter(instance_type=machine).row(0, named=True)
+        assert (row["accelerator"], row["accelerator_count"]) == (accelerator, count)
 
 
 def test_own_rows_replace_and_add(tmp_path: Path) -> None:
@@ -56,8 +60,8 @@ def test_own_rows_replace_and_add(tmp_path: Path) -> None:
     own = written(tmp_path / "own.csv", OFFER, {**OFFER, **theirs, "on_demand_per_hour": "41.5"})
     shipped, mine = prices.load_offers(), prices.load_offers([own])
     assert mine.height == shipped.height + 1
-    record = next(prices.records(mine.filter(**theirs)))
-    assert (record.on_demand_per_hour, record.currency) == (Decimal("41.5"), "EUR")
+    record = mine.filter(**theirs).row(0, named=True)
+    assert (record["on_demand_per_hour"], record["currency"]) == (Decimal("41.5"), "EUR")
 
 
 def test_broken_ordering_is_a_finding_and_not_used(tmp_path: Path) -> None:
