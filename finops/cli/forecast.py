@@ -8,7 +8,7 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from finops.cli.session import Format, Session, session
+from finops.cli.session import Format, Session, conditions, session
 from finops.errors import CallError, InputError
 from finops.pipeline.forecasts import daily_series, track_record
 from finops.schema import COSTS
@@ -154,7 +154,7 @@ def _input(
 
 def _lake_input(current: Session, by: str, where: list[str], cost: str) -> _Input:
     names = [name.strip() for name in by.split(",") if name.strip()]
-    history = daily_series(current.lake, by=names, where=_conditions(where), cost=cost)
+    history = daily_series(current.lake, by=names, where=conditions(where), cost=cost)
     if history.rows.is_empty():
         raise CallError(
             "no charges" + (" that match" if where else " in the lake"),
@@ -168,16 +168,6 @@ def _lake_input(current: Session, by: str, where: list[str], cost: str) -> _Inpu
     about = {"cost": cost, "cutoffs": dict(history.cutoffs), "currencies": dict(history.currencies)}
     units = ", ".join(sorted(set(history.currencies.values())))
     return _Input(frame, f"{cost} cost in {units}", about)
-
-
-def _conditions(given: list[str]) -> dict[str, list[str]]:
-    conditions: dict[str, list[str]] = {}
-    for pair in given:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise CallError(f"--where {pair}", expected="COL=VALUE, like team=search", next_step="add the value")
-        conditions.setdefault(name.strip(), []).append(value.strip())
-    return conditions
 
 
 def _days(current: Session, horizon: int | None) -> int:

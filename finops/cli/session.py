@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from finops.config import Config, load_config
+from finops.errors import CallError
 from finops.store import Lake
 from reports.export import csv_text
 
@@ -86,6 +87,17 @@ def session(context: typer.Context) -> Session:
     """The session of the running command."""
     found = context.find_object(Session)
     assert found is not None, "main() sets the session before any command runs"
+    return found
+
+
+def conditions(given: list[str]) -> dict[str, list[str]]:
+    """COL=VALUE pairs of --where; a column that is named twice may have either value."""
+    found: dict[str, list[str]] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise CallError(f"--where {pair}", expected="COL=VALUE, like team=search", next_step="add the value")
+        found.setdefault(name.strip(), []).append(value.strip())
     return found
 
 

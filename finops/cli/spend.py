@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from finops.cli.session import Format, session
-from finops.errors import CallError
+from finops.cli.session import Format, conditions, session
 from finops.schema import COSTS
 from reports.views.scope import day
 from reports.views.spend import COST, CURRENCY, spend
@@ -32,7 +31,7 @@ def show_spend(
     view = spend(
         current.lake,
         by=[name.strip() for name in by.split(",") if name.strip()],
-        where=_conditions(where or []),
+        where=conditions(where or []),
         start=day(start) if start else None,
         end=day(end) if end else None,
         cost=cost,
@@ -44,17 +43,6 @@ def show_spend(
         for row in view.totals.iter_rows(named=True):
             amount: Decimal = row[COST]
             typer.echo(f"Total {amount:,.2f} {row[CURRENCY]}")
-
-
-def _conditions(given: list[str]) -> dict[str, list[str]]:
-    """COL=VALUE pairs; a column that is named twice may have either value."""
-    conditions: dict[str, list[str]] = {}
-    for pair in given:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise CallError(f"--where {pair}", expected="COL=VALUE, like team=search", next_step="add the value")
-        conditions.setdefault(name.strip(), []).append(value.strip())
-    return conditions
 
 
 def _nothing(*, filtered: bool) -> str:
