@@ -15,7 +15,7 @@ import polars as pl
 
 from finops import schema as s
 from finops.errors import CallError
-from finops.scope import ALL
+from finops.scope import said
 
 Severity = Literal["breach", "warn", "info"]
 State = Literal["open", "acknowledged", "resolved", "cleared"]
@@ -237,7 +237,7 @@ def sort_records(alerts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _scope_words(scope: str) -> str:
-    words = "all spend" if scope == ALL else scope.replace("=", " ").replace(";", ", ")
+    words = said(scope)
     return words[0].upper() + words[1:]
 
 

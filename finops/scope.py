@@ -83,3 +83,12 @@ def parse_period(text: str) -> Period:
     name = f"{year}-{month}" if month else f"{year}-Q{quarter}" if quarter else str(year)
     last = first + months
     return Period(name, date(year, first, 1), date(year + (last > 12), last - 12 * (last > 12), 1))
+
+
+def said(scope: str) -> str:
+    """A budget's scope as people say it: all spend, AI spend, team Search."""
+    if scope == ALL:
+        return "All spend"
+    if scope == "is_ai=true":
+        return "All AI spend"
+    return ", ".join(term.replace("=", " ").replace("_", " ") for term in scope.split(";"))

@@ -10,8 +10,8 @@ from typing import Any, Final
 import altair as alt
 import polars as pl
 
+from finops.scope import said
 from reports.theme import FONT, OTHER, Look, label
-from reports.views.budgets import said
 from reports.views.movement import CHANGE, START, VALUE
 from reports.views.spend import COST
 from reports.views.words import compact, percent

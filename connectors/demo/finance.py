@@ -26,11 +26,12 @@ OWNERS: Final = {
 CONTROLLER: Final = "finance@aldermoor.example"
 
 HEADROOM: Final = {
-    "all": 1.08, "team=Support": 1.04, "team=Search": 1.07, "team=Research": 1.12, "team=Platform": 1.06,
-    "team=Risk": 1.08, "purpose=inference": 1.03, "purpose=training": 1.12, "purpose=fine_tuning": 1.3,
-    "purpose=development": 1.3,
+    "all": 1.08, "is_ai=true": 1.08, "team=Support": 1.04, "team=Search": 1.07, "team=Research": 1.12,
+    "team=Platform": 1.06, "team=Risk": 1.08, "purpose=inference": 1.03, "purpose=training": 1.12,
+    "purpose=fine_tuning": 1.3, "purpose=development": 1.3,
 }  # fmt: skip
 """What a budget has on top of the usual cost; workloads that come in runs get more."""
+BUDGET_NAMES: Final = {"is_ai=true": "ai"}
 GROWTH_PER_MONTH: Final = 1.015
 """What budgets of the open month and later ones assume."""
 SMOOTHED_MONTHS: Final = 3
@@ -82,7 +83,7 @@ def write(home: Path, shown: pl.DataFrame, document: dict[str, Any], calendar: C
 
 # ----------------------------------------------------------------------------------------------------------- budgets
 def budgets(shown: pl.DataFrame, rates: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
-    """A budget in USD for the company, each team and each purpose, from the first month to the end of the last year.
+    """A budget in USD for the company, its AI, each team and each purpose, from the first month to the year's end.
 
     Budgets are the usual cost (no incident in it), smoothed over three months, with headroom, in whole thousands.
     """
@@ -91,8 +92,8 @@ def budgets(shown: pl.DataFrame, rates: pl.DataFrame, calendar: Calendar) -> pl.
     ahead = max((last_month.year - calendar.end.year) * 12 + last_month.month - calendar.end.month, 3)
     months = [*calendar.months, *(month_before(calendar.open_month, -i) for i in range(1, ahead + 1))]
     rows = [
-        {"budget_id": f"{scope.split('=')[-1].lower()}-{month:%Y-%m}", "scope": scope, "period": f"{month:%Y-%m}",
-         "amount": amount, "currency": "USD", "cost": "effective",
+        {"budget_id": f"{BUDGET_NAMES.get(scope, scope.split('=')[-1].lower())}-{month:%Y-%m}", "scope": scope,
+         "period": f"{month:%Y-%m}", "amount": amount, "currency": "USD", "cost": "effective",
          "owner": OWNERS.get(scope.split("=")[-1], CONTROLLER), "note": None}
         for scope in HEADROOM
         for month, amount in zip(months, _amounts(usual[scope], months, HEADROOM[scope]), strict=True)
@@ -124,7 +125,10 @@ def _usual_cost(shown: pl.DataFrame, rates: pl.DataFrame, calendar: Calendar) ->
     found = {}
     for scope in HEADROOM:
         column, _, value = scope.partition("=")
-        rows = every.filter(pl.col(column) == value) if value else every
+        if scope == "is_ai=true":
+            rows = every.filter(pl.col("purpose").is_in(PURPOSES))
+        else:
+            rows = every.filter(pl.col(column) == value) if value else every
         sums = dict(rows.group_by("month").agg(pl.col("cost").sum()).iter_rows())
         found[scope] = [sums.get(month, 0.0) / days_of_month(month) for month in calendar.closed]
     return found

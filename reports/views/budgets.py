@@ -66,12 +66,3 @@ def same_scope(scope: Scope) -> str:
         one = values[0] if len(values) == 1 else None
         terms[word(name)] = str(one).lower() if isinstance(one, bool) else str(one or _NO_ONE_VALUE)
     return str(BudgetScope.of(terms)) if terms else ALL
-
-
-def said(scope: str) -> str:
-    """A budget's scope as people say it: all spend, AI spend, team Search."""
-    if scope == ALL:
-        return "All spend"
-    if scope == "is_ai=true":
-        return "All AI spend"
-    return ", ".join(term.replace("=", " ").replace("_", " ") for term in scope.split(";"))

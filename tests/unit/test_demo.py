@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from connectors import focus, on_prem, registry, tables
-from connectors.demo import SCENARIO, DemoCompany, aws, azure, write
+from connectors.demo import SCENARIO, DemoCompany, aws, azure, finance, write
 from connectors.demo.company import COMMITMENTS
 from connectors.demo.skus import skus
 from connectors.registry import REJECT, RawPart
@@ -406,11 +406,15 @@ def test_budgets_are_breached_where_the_incident_is(demo: Written) -> None:
     ratio = {}
     for row in budgets.filter(pl.col("period") == "2026-10").iter_rows(named=True):
         dimension, _, value = row["scope"].partition("=")
-        mine = [o for o in owners if not value or o[dimension] == value]
+        if dimension == "is_ai":
+            mine = [o for o in owners if o["purpose"] in finance.PURPOSES]
+        else:
+            mine = [o for o in owners if not value or o[dimension] == value]
         actual = sum(float(o["effective"]) * (rate if o["currency"] == "EUR" else 1) for o in mine)
         ratio[row["scope"]] = actual / float(row["amount"])
     assert ratio.pop("team=Support") > 1.5
     assert ratio.pop("purpose=inference") > 1.1
+    assert 1.05 < ratio.pop("is_ai=true") < 1.15
     assert ratio.pop("all") < 1.1
     assert all(0.6 < r < 1.05 for r in ratio.values()), ratio
 
