@@ -3,7 +3,7 @@
 import csv
 import gzip
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Final
 import polars as pl
 from polars.exceptions import PolarsError
 
-from connectors.registry import RawPart
+from connectors.registry import Connector, RawPart
 from finops.errors import InputError
 
 SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
@@ -20,26 +20,40 @@ ROW_INDEX: Final = "__row"
 _TAIL_BYTES: Final = 1 << 16
 
 
-def find_parts(path: Path, *, until: date, options: dict[str, str] | None = None) -> list[RawPart]:
-    """The data files at a path: itself, or every CSV and Parquet file below a folder, sorted by name.
+def source_parts(
+    connector: Connector, path: Path, *, until: date, options: dict[str, str] | None = None, say: Callable[[str], None]
+) -> list[RawPart]:
+    """The files of a source as its connector finds them: by its own `find_parts`, or else by the one below."""
+    own = getattr(connector, "find_parts", None)
+    parts: list[RawPart] = (
+        own(path, until=until, options=options, say=say) if own else find_parts(path, until=until, options=options)
+    )
+    return parts
+
+
+def find_parts(
+    path: Path, *, until: date, options: dict[str, str] | None = None, suffixes: tuple[str, ...] = SUFFIXES
+) -> list[RawPart]:
+    """The data files at a path: itself, or every file below a folder that ends in one of suffixes, sorted by name.
 
     Raises InputError when nothing is there or the folder holds no data file.
     """
+    endings = ", ".join(suffixes)
     if not path.exists():
         raise InputError(
             f"there is no file or folder {path}",
-            expected="a bill as CSV, CSV.gz or Parquet, or a folder of them",
+            expected=f"a file that ends in {endings}, or a folder of them",
             next_step="correct the path",
         )
     if path.is_file():
-        _known_suffix(path)
+        _known_suffix(path, suffixes)
         files = [path]
     else:
-        inside = (p for p in sorted(path.rglob("*")) if p.is_file() and p.name.endswith(SUFFIXES))
+        inside = (p for p in sorted(path.rglob("*")) if p.is_file() and p.name.endswith(suffixes))
         files = [p for p in inside if not any(part.startswith((".", "_")) for part in p.relative_to(path).parts)]
     if not files:
         raise InputError(
-            f"the folder {path} holds no file that ends in {', '.join(SUFFIXES)}",
+            f"the folder {path} holds no file that ends in {endings}",
             expected="at least one data file",
             next_step="correct the path, or convert the files",
         )
@@ -85,11 +99,12 @@ def readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _known_suffix(path: Path) -> None:
-    if not path.name.endswith(SUFFIXES):
+def _known_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
+    if not path.name.endswith(suffixes):
+        endings = ", ".join(suffixes)
         raise InputError(
-            f"{path} does not end in {', '.join(SUFFIXES)}",
-            expected="a CSV, gzipped CSV or Parquet file",
+            f"{path} does not end in {endings}",
+            expected=f"a file that ends in {endings}",
             next_step="rename it by its true format, or convert it",
         )
 

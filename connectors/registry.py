@@ -4,6 +4,8 @@ A connector module offers:
 
 - `NAME`: the provider's name as the command line takes it;
 - `parse(part) -> LazyFrame`: pure; provider columns to FOCUS columns, one row a charge, in bounded memory;
+- `find_parts(path, until=, options=, say=)`, only where its files are no CSV or Parquet, or must be judged together:
+  the parts of a source, as `files.find_parts` returns them;
 - a mapping table at the top of the module, FOCUS column <- provider column or expression.
 
 A new connector is one module, one line in `_MODULES`, and one subclass of the contract suite.
@@ -66,8 +68,10 @@ class Connector(Protocol):
 
 
 _MODULES: Final = {
+    "anthropic": "connectors.anthropic",
     "focus": "connectors.focus",
     "on_prem": "connectors.on_prem",
+    "openai": "connectors.openai",
 }
 
 

@@ -81,8 +81,9 @@ def ingest(
     replace: allow a load that leaves out a file which a partition already holds. Raises InputError for files that
     cannot be read, LoadRefused for a load that would drop rows of a file it does not have.
     """
-    parse = connector(source.connector).parse
-    parts = files.find_parts(config.path(source.path), until=until, options=source.options)
+    reader = connector(source.connector)
+    path = config.path(source.path)
+    parts = files.source_parts(reader, path, until=until, options=source.options, say=say)
     rules = load_rules(tuple(config.path(p) for p in config.classification.rules))
     digests = {p.name: files.digest(p.path) for p in parts}
     batch_id = _batch_id(config, lake, source, rules, digests, until, period)
@@ -91,7 +92,7 @@ def ingest(
         say(f"{source.id}: the lake already holds these files as they are")
         return _batches(same_files, changed=False)
     with tempfile.TemporaryDirectory(prefix="finops-ingest-") as folder:
-        staged = _stage(parse, parts, source, digests, Path(folder), period)
+        staged = _stage(reader.parse, parts, source, digests, Path(folder), period)
         totals = _totals(staged)
         _refuse_nothing_readable(totals, source, staged)
         with lake.transaction(f"ingest {source.id}") as tx:

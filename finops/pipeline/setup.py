@@ -67,8 +67,8 @@ def _sources(config: Config, today: date) -> Iterator[Diagnosis]:
     for source in config.sources:
         name = f"source {source.id}"
         try:
-            registry.connector(source.connector)
-            parts = files.find_parts(config.path(source.path), until=today)
+            reader = registry.connector(source.connector)
+            parts = files.source_parts(reader, config.path(source.path), until=today, say=lambda _: None)
         except FinopsError as error:
             yield Diagnosis(name, "failed", error.found, error.next_step)
         else:

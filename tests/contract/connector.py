@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from connectors import files
-from connectors.registry import PARSED, RAW, REJECT, SOURCE_ROWS, connector
+from connectors.registry import PARSED, RAW, REJECT, SOURCE_ROWS, RawPart, connector
 from finops import schema as s
 from finops.errors import InputError
 from finops.pipeline.ingest import Batch
@@ -28,6 +28,8 @@ class ConnectorContract(ABC):
     billed: dict[str, Decimal]
     """BilledCost of all rows whose amount can be read, rejected or not."""
     effective: dict[str, Decimal]
+    alien: str = "alien.csv"
+    """Name of a file that the connector opens, for content that is not of its format."""
 
     @abstractmethod
     def sample(self, folder: Path) -> Path:
@@ -41,11 +43,15 @@ class ConnectorContract(ABC):
     def parsed(self, path: Path) -> pl.DataFrame:
         """All parts of the sample, parsed."""
         parse = connector(self.name).parse
-        return pl.concat([parse(part).collect() for part in files.find_parts(path, until=TODAY)])
+        return pl.concat([parse(part).collect() for part in self.parts(path)])
+
+    def parts(self, path: Path) -> list[RawPart]:
+        """The parts of the sample, as an ingest finds them."""
+        return files.source_parts(connector(self.name), path, until=TODAY, say=lambda _: None)
 
     def test_parse_returns_exactly_the_agreed_columns(self, path: Path) -> None:
         """`parse` is lazy and returns the columns and types of PARSED, in order."""
-        part = files.find_parts(path, until=TODAY)[0]
+        part = self.parts(path)[0]
         frame = connector(self.name).parse(part)
         assert isinstance(frame, pl.LazyFrame)
         assert dict(frame.collect_schema()) == PARSED
@@ -128,7 +134,7 @@ class ConnectorContract(ABC):
         self, content: str, tmp_path: Path, load: Callable[..., list[Batch]], lake: Lake
     ) -> None:
         """An empty file, or one without the format's columns, raises InputError and leaves the lake untouched."""
-        alien = tmp_path / "alien.csv"
+        alien = tmp_path / self.alien
         alien.write_text(content)
         with pytest.raises(InputError):
             load(alien, self.name)
