@@ -284,11 +284,15 @@ def _periods(api: Api, bucket: Json) -> dict[str, datetime]:
 # -------------------------------------------------------------------------------------------------------------- cells
 def number(value: object, name: str) -> Decimal:
     """A JSON number, or a text that is one, as Decimal; raises BadRow with the name for anything else."""
-    if isinstance(value, (str, int, Decimal)) and not isinstance(value, bool) and _NUMBER.fullmatch(str(value)):
-        found = Decimal(str(value))
-        if abs(found) < _LIMIT:
-            return found
-    raise BadRow(f"{name} is missing" if value is None else f'{name} is "{value}", which is no number')
+    if value is None:
+        raise BadRow(f"{name} is missing")
+    # True is an int, but not as text
+    if not (isinstance(value, (str, int, Decimal)) and _NUMBER.fullmatch(str(value))):
+        raise BadRow(f'{name} is "{value}", which is no number')
+    found = Decimal(str(value))
+    if abs(found) >= _LIMIT:
+        raise BadRow(f'{name} is "{value}", which is too large')
+    return found
 
 
 def stored(value: Decimal) -> Decimal:
