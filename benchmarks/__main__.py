@@ -1,9 +1,9 @@
-"""Run every benchmark, or those that are named: python -m benchmarks [ingest forecast placement]."""
+"""Run every benchmark, or those that are named: python -m benchmarks [ingest forecast placement pricing]."""
 
 import sys
 from importlib import import_module
 
-NAMES = ("ingest", "forecast", "placement")
+NAMES = ("ingest", "forecast", "placement", "pricing")
 
 for name in sys.argv[1:] or NAMES:
     print(f"== {name}")
