@@ -25,7 +25,7 @@ def month_start(days: Days) -> Floats:
 
 def month_end(days: Days) -> Floats:
     """1.0 on the last three days of a month (closing batches), else 0.0."""
-    following = (days.astype("datetime64[M]") + 1).astype("datetime64[D]")
+    following = (days.astype("datetime64[M]") + np.timedelta64(1, "M")).astype("datetime64[D]")
     last: Floats = ((following - days).astype(np.int64) <= MONTH_END_DAYS).astype(np.float64)
     return last
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import polars as pl
 import typer
 
+from connectors.registry import names
 from finops.checks import FINDING_COLUMNS
 from finops.cli.session import Format, Session, session
 from finops.config import FinanceTables, Source
@@ -31,7 +32,7 @@ def ingest(
     context: typer.Context,
     sources: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Of finops.toml; all.")] = None,
     period: Period = None,
-    connector: Annotated[str | None, typer.Option(help="Connector of --file: focus, on_prem, ...")] = None,
+    connector: Annotated[str | None, typer.Option(help=f"Connector of --file: {', '.join(names())}.")] = None,
     file: Annotated[
         Path | None, typer.Option(help="One local file or folder instead of the configured sources.")
     ] = None,
@@ -173,4 +174,7 @@ def _show_batches(current: Session, batches: list[Batch]) -> None:
         frame = frame.drop("rows_stored", "billed_read")
         if not frame["rows_quarantined"].sum():
             frame = frame.drop("rows_quarantined", "billed_quarantined")
+        frame = frame.rename(
+            {"billing_period": "period", "billed_stored": "billed_cost", "effective_stored": "effective_cost"}
+        )
     current.show(frame, title="Loaded")
