@@ -1,13 +1,15 @@
 """Token usage priced from the book, beside genai-prices asked row by row, in one run on one core.
 
 Both price the same random usage of models and tiers that both know; the book is loaded before the clock starts, and the
-costs of the rows that both priced must agree.
+costs of the rows that both priced must agree. Then fifty million rows are priced and summed to days in one stream.
 """
 
 import os
+import tempfile
 import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -18,6 +20,7 @@ from finops import token_costs, token_prices
 
 ROWS = 2_000_000
 PEER_ROWS = 20_000
+STREAMED = 25
 FIRST = date(2026, 8, 15)
 MODELS = (
     ("openai", "gpt-5.5"), ("openai", "gpt-5.6"), ("openai", "gpt-6-sol"), ("anthropic", "claude-opus-5-5"),
@@ -53,6 +56,14 @@ def price_all(rows: int) -> None:
     share = priced.filter(pl.col("price_status") == "priced").height / rows
     speed = f"{rows / wall_s:,.0f} rows/s on {pl.thread_pool_size()} core(s)"
     print(f"finops: {rows:,} rows in {wall_s:.2f} s, {speed}, {share:.0%} priced", flush=True)
+
+
+def sum_to_days(path: Path) -> None:
+    """Price a file as often as STREAMED says, as one stream, and sum it to days."""
+    frame = pl.scan_parquet([path] * STREAMED)
+    priced = token_costs.price(frame, token_prices.load_book())
+    days = priced.group_by("date", "provider", "model", "price_status").agg(pl.len(), pl.col("cost_usd").sum())
+    print(f"{days.collect(engine='streaming')['len'].sum():,} rows summed to days", flush=True)
 
 
 def peer_cost(row: dict[str, object]) -> Decimal:
@@ -93,5 +104,10 @@ def run() -> None:
     compared = ours.with_columns(peer=pl.Series(theirs, dtype=pl.Decimal(38, 18)))
     both = compared.filter(stated, pl.col("cost_usd").is_not_null())
     wrong = both.filter(pl.col("cost_usd") != pl.col("peer")).height
-    print(f"genai-prices row by row: {PEER_ROWS / peer_s:,.0f} rows/s; same rows here {PEER_ROWS / ours_s:,.0f} rows/s")
-    print(f"{both.height:,} rows priced by both, {wrong} differ")
+    print(
+        f"genai-prices row by row {PEER_ROWS / peer_s:,.0f} rows/s; the same rows here {PEER_ROWS / ours_s:,.0f} rows/s"
+    )
+    print(f"ratio {peer_s / ours_s:.0f} x; {both.height:,} rows priced by both, {wrong} differ")
+    with tempfile.TemporaryDirectory(prefix="finops-bench-") as folder:
+        usage(ROWS).write_parquet(Path(folder) / "usage.parquet")
+        print(f"one stream, one core {measure(sum_to_days, Path(folder) / 'usage.parquet')}")

@@ -68,16 +68,22 @@ def _context_tier(meters: Sequence[Meter], columns: Sequence[str], steps: int) -
         return [pl.lit(0, pl.UInt32).alias("_reached"), pl.lit(False).alias("_unclear")]
     tokens = pl.sum_horizontal(pl.lit(0), *(pl.col(m.column).fill_null(0) for m in meters if m.is_input))
     requests = pl.col("requests")
-    window = pl.col(CONTEXT) if CONTEXT in columns else pl.lit(None, pl.Int64)
     is_told = (requests > 0).fill_null(False)
-
-    def above(step: str) -> pl.Expr:
-        by_size = tokens > pl.col(step) * pl.when(is_told).then(requests).otherwise(1)
-        return pl.when(window.is_not_null()).then(window >= pl.col(step)).otherwise(by_size).fill_null(False)
-
-    reached = pl.sum_horizontal(above(f"_step_{n}").cast(pl.UInt32) for n in range(1, steps + 1))
-    unclear = window.is_null() & ~is_told & above("_step_1")
+    above = [tokens > pl.col(step) * pl.when(is_told).then(requests).otherwise(1) for step in _steps(steps)]
+    unclear = ~is_told & above[0].fill_null(False)
+    if CONTEXT in columns:
+        window = pl.col(CONTEXT)
+        above = [
+            pl.when(window.is_null()).then(by_size).otherwise(window >= pl.col(step))
+            for by_size, step in zip(above, _steps(steps), strict=True)
+        ]
+        unclear = unclear & window.is_null()
+    reached = pl.sum_horizontal(step.fill_null(False).cast(pl.UInt32) for step in above)
     return [reached.cast(pl.UInt32).alias("_reached"), unclear.alias("_unclear")]
+
+
+def _steps(count: int) -> list[str]:
+    return [f"_step_{n}" for n in range(1, count + 1)]
 
 
 def _cost_name(meter: Meter) -> str:
@@ -146,7 +152,7 @@ def _cards(keys: pl.DataFrame, book: pl.DataFrame, meters: Sequence[Meter]) -> t
         .join(lineage, on="_key", how="left")
         .join(sold, on=["_provider", "_model", "_tier"], how="left")
         .with_columns(
-            pl.col("_contexts").list.get(n, null_on_oob=True).alias(f"_step_{n}") for n in range(1, steps + 1)
+            pl.col("_contexts").list.get(n + 1, null_on_oob=True).alias(step) for n, step in enumerate(_steps(steps))
         )
         .with_columns(
             pl.when(pl.col("_card").is_not_null()).then(None)
@@ -158,7 +164,7 @@ def _cards(keys: pl.DataFrame, book: pl.DataFrame, meters: Sequence[Meter]) -> t
     )  # fmt: skip
     kept = [*KEY, "_card", "_reason", "price_date", "price_source"]
     return (
-        cards.select(*kept, *(f"_step_{n}" for n in range(1, steps + 1))),
+        cards.select(*kept, *_steps(steps)),
         rates.select("_rate", *(f"_{meter.name}" for meter in meters)),
         steps,
     )
