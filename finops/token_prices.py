@@ -6,7 +6,7 @@ batch price) are in finops/data; a company's contracted prices win over both.
 """
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -32,15 +32,14 @@ UNIT: Final = pl.Decimal(38, 24)
 class Meter:
     """One thing that is counted and priced: its name, the usage column with its count, and what one price buys.
 
-    keys: price fields of genai-prices, the first one that a model states is its price. A later key of a `modality`
-    stands in only where the model states no price for that modality at all: images are then billed as ordinary tokens.
+    keys: price fields of genai-prices; the first one that a model states is its price. So reasoning costs what output
+    costs, and images what text costs, unless the model says otherwise.
     """
 
     name: str
     column: str
     keys: tuple[str, ...]
     unit: str = "1M tokens"
-    modality: str = ""
     is_input: bool = False
 
 
@@ -55,11 +54,10 @@ METERS: Final = (
     Meter("input_audio", "input_audio_tokens", ("input_audio_mtok",), is_input=True),
     Meter("cache_read_audio", "cache_read_audio_tokens", ("cache_audio_read_mtok",), is_input=True),
     Meter("output_audio", "output_audio_tokens", ("output_audio_mtok",)),
-    Meter("input_image", "input_image_tokens", ("input_image_mtok", "input_mtok"), modality="image", is_input=True),
-    Meter("cache_read_image", "cache_read_image_tokens", ("cache_image_read_mtok", "cache_read_mtok"), modality="image",
-          is_input=True),
+    Meter("input_image", "input_image_tokens", ("input_image_mtok", "input_mtok"), is_input=True),
+    Meter("cache_read_image", "cache_read_image_tokens", ("cache_image_read_mtok", "cache_read_mtok"), is_input=True),
     Meter("output_image", "output_image_tokens", ("output_image_mtok", "output_mtok")),
-    Meter("input_video", "input_video_tokens", ("input_video_mtok", "input_mtok"), modality="video", is_input=True),
+    Meter("input_video", "input_video_tokens", ("input_video_mtok", "input_mtok"), is_input=True),
     Meter("output_video", "output_video_tokens", ("output_video_mtok",)),
     Meter("characters", "characters", ("input_mchars",), unit="1M characters"),
     Meter("audio_seconds", "audio_seconds", ("input_audio_hours", "audio_hours"), unit="1 hour"),
@@ -73,7 +71,6 @@ _PER: Final = {
     "1M tokens": 1_000_000, "1M characters": 1_000_000, "1 hour": 3_600, "1K pages": 1_000, "1K searches": 1_000,
     "1K requests": 1_000,
 }  # fmt: skip
-_METER: Final = {meter.name: meter for meter in METERS}
 
 CONTEXT: Final = "context_from_tokens"
 """The tokens from which a long-context price holds; in usage, those from which the provider's context window starts."""
@@ -173,7 +170,7 @@ def _stated(provider: str, model: ModelInfo, tier: str, day: date) -> Iterator[t
             return
         prices = {k: v for k, v in prices.items() if not k.endswith("_mtok")} | variant
     for meter in METERS:
-        price = _price(prices, meter)
+        price = next((prices[key] for key in meter.keys if key in prices), None)
         if price is None or (meter.name == "audio_seconds" and (provider, model.id) in _MINIMUM_SECONDS):
             continue
         if isinstance(price, TieredPrices):
@@ -182,15 +179,6 @@ def _stated(provider: str, model: ModelInfo, tier: str, day: date) -> Iterator[t
                 yield (meter, step.start), step.price
         else:
             yield (meter, 0), price
-
-
-def _price(prices: Mapping[str, Any], meter: Meter) -> Decimal | TieredPrices | None:
-    own, *stand_ins = meter.keys
-    price: Decimal | TieredPrices | None = prices.get(own)
-    modality = (f"input_{meter.modality}", f"cache_{meter.modality}")
-    if price is None and not (meter.modality and any(key.startswith(modality) for key in prices)):
-        return next((prices[key] for key in stand_ins if key in prices), None)
-    return price
 
 
 def _fields(price: ModelPrice) -> dict[str, Any]:
