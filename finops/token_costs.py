@@ -106,40 +106,10 @@ def _cards(keys: pl.DataFrame, book: pl.DataFrame, meters: Sequence[Meter]) -> t
     cards: the key, `_card` (its first row in rates), `_step_<n>`, price_date, price_source, `_reason`.
     rates: `_rate` (row number), `_<meter>`: USD of one unit of count.
     """
-    pairs = keys.select("provider", "model").unique().rows()
-    found = [match(provider or "", model or "") for provider, model in pairs]
-    named = pl.DataFrame(
-        [(*pair, m.provider, m.model, m.reason) for pair, m in zip(pairs, found, strict=True)],
-        schema=["provider", "model", "_provider", "_model", "_known"], orient="row",
-        schema_overrides=dict.fromkeys(("provider", "model", "_provider", "_model", "_known"), pl.String),
-    )  # fmt: skip
-    keys = keys.with_columns(service_tier(pl.col("service_tier")).alias("_tier"))
-    keys = keys.join(named, on=["provider", "model"], nulls_equal=True).with_row_index("_key")
-    mine = book.join(named.select("_provider", "_model").unique(), left_on=["provider", "model"],
-                     right_on=["_provider", "_model"], how="semi")  # fmt: skip
-    held = (
-        keys.select("_key", "date", "_provider", "_model", "_tier")
-        .join(mine, left_on=["_provider", "_model", "_tier"], right_on=["provider", "model", "service_tier"])
-        .filter(
-            pl.col("valid_from").is_null() | (pl.col("valid_from") <= pl.col("date")),
-            pl.col("valid_to").is_null() | (pl.col("valid_to") >= pl.col("date")),
-        )
-        .sort("rank")
-        .unique(["_key", "meter", CONTEXT], keep="last", maintain_order=True)
-    )
-    amounts = held.group_by("_key", CONTEXT).agg(
-        unit_price().filter(pl.col("meter") == meter.name).first().alias(f"_{meter.name}") for meter in meters
-    )
-    base = held.select("_key", pl.lit(0, pl.Int64).alias(CONTEXT))
-    rates = (
-        pl.concat([held.select("_key", CONTEXT), base])
-        .unique()
-        .join(amounts, on=["_key", CONTEXT], how="left")
-        .sort("_key", CONTEXT)
-        # a meter without a long-context price of its own keeps its price
-        .with_columns(pl.col(f"_{meter.name}").forward_fill().over("_key") for meter in meters)
-        .with_row_index("_rate")
-    )
+    keys = _named(keys).with_row_index("_key")
+    mine = book.join(keys, left_on=["provider", "model"], right_on=["_provider", "_model"], how="semi")
+    held = _held(keys, mine)
+    rates = _rates(held, meters)
     sizes = rates.group_by("_key").agg(pl.col("_rate").min().alias("_card"), pl.col(CONTEXT).sort().alias("_contexts"))
     steps = max(map(len, sizes["_contexts"].to_list()), default=1) - 1
     lineage = held.group_by("_key").agg(
@@ -167,4 +137,46 @@ def _cards(keys: pl.DataFrame, book: pl.DataFrame, meters: Sequence[Meter]) -> t
         cards.select(*kept, *_steps(steps)),
         rates.select("_rate", *(f"_{meter.name}" for meter in meters)),
         steps,
+    )
+
+
+def _named(keys: pl.DataFrame) -> pl.DataFrame:
+    """The keys with the book's names `_provider`, `_model` and `_tier`, and `_known`: the reason that the name gives."""
+    pairs = keys.select("provider", "model").unique().rows()
+    found = [match(provider or "", model or "") for provider, model in pairs]
+    columns = dict.fromkeys(("provider", "model", "_provider", "_model", "_known"), pl.String)
+    rows = [(*pair, m.provider, m.model, m.reason) for pair, m in zip(pairs, found, strict=True)]
+    named = pl.DataFrame(rows, schema=columns, orient="row")
+    tier = service_tier(pl.col("service_tier")).alias("_tier")
+    return keys.with_columns(tier).join(named, on=["provider", "model"], nulls_equal=True)
+
+
+def _held(keys: pl.DataFrame, mine: pl.DataFrame) -> pl.DataFrame:
+    """The book's rows that hold for each key on its day: one for each meter and context tier."""
+    return (
+        keys.select("_key", "date", "_provider", "_model", "_tier")
+        .join(mine, left_on=["_provider", "_model", "_tier"], right_on=["provider", "model", "service_tier"])
+        .filter(
+            pl.col("valid_from").is_null() | (pl.col("valid_from") <= pl.col("date")),
+            pl.col("valid_to").is_null() | (pl.col("valid_to") >= pl.col("date")),
+        )
+        .sort("rank")
+        .unique(["_key", "meter", CONTEXT], keep="last", maintain_order=True)
+    )
+
+
+def _rates(held: pl.DataFrame, meters: Sequence[Meter]) -> pl.DataFrame:
+    """A row a key and context tier, the shortest first, with the unit price of each meter."""
+    amounts = held.group_by("_key", CONTEXT).agg(
+        unit_price().filter(pl.col("meter") == meter.name).first().alias(f"_{meter.name}") for meter in meters
+    )
+    base = held.select("_key", pl.lit(0, pl.Int64).alias(CONTEXT))
+    return (
+        pl.concat([held.select("_key", CONTEXT), base])
+        .unique()
+        .join(amounts, on=["_key", CONTEXT], how="left")
+        .sort("_key", CONTEXT)
+        # a meter without a long-context price of its own keeps its price
+        .with_columns(pl.col(f"_{meter.name}").forward_fill().over("_key") for meter in meters)
+        .with_row_index("_rate")
     )

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from finops.config import Config, Source, load_config
-from finops.pipeline.ingest import Batch, ingest
+from finops.pipeline.ingest import ingest
+from finops.pipeline.totals import Batch
 from finops.store import Lake
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

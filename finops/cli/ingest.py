@@ -16,7 +16,7 @@ from finops.errors import CallError, FinopsError, SourceUnreachable
 from finops.pipeline import ingest as ingesting
 from finops.pipeline import quality as judging
 from finops.pipeline import tables
-from finops.pipeline.ingest import Batch
+from finops.pipeline.totals import Batch, needs_attention
 
 Period = Annotated[str | None, typer.Option("--period", metavar="YYYY-MM", help="One billing period.")]
 
@@ -58,7 +58,7 @@ def ingest(
         except SourceUnreachable as error:  # the other sources are still worth having
             current.say(f"error: {error}")
             failure = error
-    if ingesting.attention(batches):
+    if needs_attention(batches):
         current.needs_attention()
     _show_batches(current, batches)
     if failure:

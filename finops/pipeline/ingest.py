@@ -7,10 +7,8 @@ one transaction, and then proves on what was written that read = stored + quaran
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -21,48 +19,14 @@ from connectors.registry import RAW, REJECT, SOURCE_ROWS, RawPart, connector
 from finops import schema as s
 from finops.classify import classify
 from finops.config import Config, Source
-from finops.errors import InputError, LakeError, LoadRefused
+from finops.errors import InputError, LoadRefused
 from finops.pipeline.daily import spend_daily
+from finops.pipeline.totals import UNKNOWN_PERIOD, Batch, batches_of, known_currency, read_totals, tied_out
 from finops.rules import Rules, load_rules
 from finops.store import Lake, Transaction, schema_digest
 
-UNKNOWN_PERIOD: Final = "unknown"
-"""Period of a quarantined row whose own period cannot be read."""
-NO_CURRENCY: Final = "XXX"
-"""ISO 4217 code for "no currency": of a quarantined row whose currency cannot be read."""
-
 SLICE_ROWS: Final = 250_000
 """Charges that are classified and written at a time."""
-
-_KEYS: Final = ("billing_period", "source_file", "currency")
-_MONEYS: Final = tuple(
-    f"{cost}_{fate}" for cost in ("billed", "effective") for fate in ("read", "stored", "quarantined")
-)
-_COUNTS: Final = ("rows_read", "rows_stored", "rows_quarantined")
-
-
-@dataclass(frozen=True)
-class CurrencyTotal:
-    """One cost of a batch in one currency; read = stored + quarantined, to the last decimal."""
-
-    currency: str
-    read: Decimal
-    stored: Decimal
-    quarantined: Decimal
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What a load did to one billing period of one source; rows are the source's rows."""
-
-    source: str
-    billing_period: str
-    rows_read: int
-    rows_stored: int
-    rows_quarantined: int
-    billed_cost: tuple[CurrencyTotal, ...]
-    effective_cost: tuple[CurrencyTotal, ...]
-    changed: bool
 
 
 def ingest(
@@ -90,10 +54,10 @@ def ingest(
     same_files = _loads_of(source, lake.scan("loads")).filter(pl.col("source_file").is_in(list(digests)))
     if set(same_files["batch_id"]) == {batch_id} and set(same_files["source_file"]) == set(digests):
         say(f"{source.id}: the lake already holds these files as they are")
-        return _batches(same_files, changed=False)
+        return batches_of(same_files, changed=False)
     with tempfile.TemporaryDirectory(prefix="finops-ingest-") as folder:
         staged = _stage(reader.parse, parts, source, digests, Path(folder), period)
-        totals = _totals(staged)
+        totals = read_totals(staged)
         _refuse_nothing_readable(totals, source, staged)
         with lake.transaction(f"ingest {source.id}") as tx:
             known = _loads_of(source, tx.scan("loads"))
@@ -101,7 +65,7 @@ def ingest(
             _refuse_left_out(known, digests, periods, replace=replace, source=source)
             loads = _write(tx, staged, totals, source, config, rules, batch_id, digests, periods)
     say(f"{source.id}: {loads['rows_read'].sum():,} rows of {len(parts)} file(s), {len(periods)} billing period(s)")
-    return _batches(loads, changed=True)
+    return batches_of(loads, changed=True)
 
 
 def _batch_id(
@@ -153,30 +117,6 @@ def _stage(
                 parsed = parsed.filter(pl.col(s.BILLING_PERIOD).is_in([period, UNKNOWN_PERIOD]))
             parsed.sink_parquet(folder / f"{number:05}.parquet")
     return pl.scan_parquet(folder / "*.parquet")
-
-
-def _totals(staged: pl.LazyFrame) -> pl.DataFrame:
-    """Rows and costs by period, file, currency and fate, as the source states them."""
-    return (
-        staged.group_by(
-            pl.col(s.BILLING_PERIOD).alias("billing_period"),
-            pl.col(s.SOURCE_FILE).alias("source_file"),
-            _known_currency().alias("currency"),
-            pl.col(REJECT).is_not_null().alias("rejected"),
-        )
-        .agg(
-            pl.len().alias("charges"),
-            pl.col(SOURCE_ROWS).sum().alias("rows"),
-            pl.col(s.BILLED_COST).sum().alias("billed"),
-            pl.col(s.EFFECTIVE_COST).sum().alias("effective"),
-        )
-        .collect(engine="streaming")
-    )
-
-
-def _known_currency() -> pl.Expr:
-    currency = pl.col(s.BILLING_CURRENCY)
-    return pl.when(currency.str.contains("^[A-Z]{3}$")).then(currency).otherwise(pl.lit(NO_CURRENCY))
 
 
 def _refuse_nothing_readable(totals: pl.DataFrame, source: Source, staged: pl.LazyFrame) -> None:
@@ -253,7 +193,7 @@ def _write(
     quarantine = _quarantine(staged, source, batch_id)
     tx.replace("quarantine", _kept(tx, "quarantine", source, periods, digests, quarantine))
     new = quarantine.filter(pl.col("source_id") == source.id)
-    loads = _loads(totals, stored, new, source, batch_id, digests)
+    loads = tied_out(totals, stored, new, source, batch_id, digests)
     tx.replace("loads", _kept(tx, "loads", source, periods, digests, loads))
     return loads
 
@@ -299,7 +239,7 @@ def _quarantine(staged: pl.LazyFrame, source: Source, batch_id: str) -> pl.DataF
             source_file=pl.col(s.SOURCE_FILE),
             source_row=pl.col(s.SOURCE_ROW),
             reason=pl.col(REJECT),
-            currency=_known_currency(),
+            currency=known_currency(),
             billed_cost=pl.col(s.BILLED_COST),
             effective_cost=pl.col(s.EFFECTIVE_COST),
             record=pl.col(RAW),
@@ -319,93 +259,5 @@ def _kept(
     return pl.concat([tx.scan(table).filter(~replaced).collect(), new])
 
 
-def _loads(
-    totals: pl.DataFrame,
-    stored: pl.LazyFrame,
-    quarantine: pl.DataFrame,
-    source: Source,
-    batch_id: str,
-    digests: dict[str, str],
-) -> pl.DataFrame:
-    """What was read beside what the lake now holds, checked to tie in rows and costs."""
-    read = totals.group_by(_KEYS).agg(
-        pl.col("rows").sum().alias("rows_read"),
-        pl.col("rows").filter("rejected").sum().alias("rows_quarantined"),
-        pl.col("rows").filter(~pl.col("rejected")).sum().alias("rows_stored"),
-        pl.col("billed").sum().alias("billed_read"),
-        pl.col("effective").sum().alias("effective_read"),
-    )
-    in_lake = (
-        stored.group_by(
-            pl.col(s.BILLING_PERIOD).alias("billing_period"),
-            pl.col(s.SOURCE_FILE).alias("source_file"),
-            pl.col(s.BILLING_CURRENCY).alias("currency"),
-        )
-        .agg(
-            pl.col(s.BILLED_COST).sum().alias("billed_stored"), pl.col(s.EFFECTIVE_COST).sum().alias("effective_stored")
-        )
-        .collect(engine="streaming")
-    )
-    held_back = quarantine.group_by(_KEYS).agg(
-        pl.col("billed_cost").sum().alias("billed_quarantined"),
-        pl.col("effective_cost").sum().alias("effective_quarantined"),
-    )
-    tied = (
-        read.join(in_lake, on=_KEYS, how="full", coalesce=True)
-        .join(held_back, on=_KEYS, how="full", coalesce=True)
-        .with_columns(pl.col(*_MONEYS, *_COUNTS).fill_null(0))
-    )
-    off = tied.filter(
-        *[],
-        (pl.col("billed_read") != pl.col("billed_stored") + pl.col("billed_quarantined"))
-        | (pl.col("effective_read") != pl.col("effective_stored") + pl.col("effective_quarantined")),
-    )
-    if len(off):
-        raise LakeError(
-            f"the load of {source.id} does not tie out: {off.select(*_KEYS, *_MONEYS).to_dicts()}",
-            expected="read = stored + quarantined, per billing period, file and currency",
-            next_step="nothing was changed; please report this with the file's header",
-        )
-    return tied.with_columns(
-        pl.lit(source.id).alias("source_id"),
-        pl.col("source_file").replace_strict(digests, return_dtype=pl.String).alias("file_digest"),
-        pl.lit(batch_id).alias("batch_id"),
-        pl.lit(datetime.now(UTC)).cast(s.TIME).alias("loaded_at"),
-    ).select(pl.col(name).cast(kind) for name, kind in s.TABLES["loads"].columns.items())
-
-
-def _batches(loads: pl.DataFrame, *, changed: bool) -> list[Batch]:
-    """The rows of `loads` as one batch a source and period."""
-    batches = []
-    summed = loads.group_by("source_id", "billing_period", "currency").agg(pl.col(*_COUNTS, *_MONEYS).sum())
-    for (source, period), rows in sorted(summed.group_by("source_id", "billing_period"), key=lambda item: item[0]):
-        ordered = rows.sort("currency")
-        cost = {
-            kind: tuple(
-                CurrencyTotal(*values)
-                for values in ordered.select("currency", *(m for m in _MONEYS if m.startswith(kind))).iter_rows()
-            )
-            for kind in ("billed", "effective")
-        }
-        batches.append(
-            Batch(
-                source=str(source),
-                billing_period=str(period),
-                rows_read=int(rows["rows_read"].sum()),
-                rows_stored=int(rows["rows_stored"].sum()),
-                rows_quarantined=int(rows["rows_quarantined"].sum()),
-                billed_cost=cost["billed"],
-                effective_cost=cost["effective"],
-                changed=changed,
-            )
-        )
-    return batches
-
-
 def _in(partition: dict[str, list[str]]) -> pl.Expr:
     return pl.all_horizontal(pl.col(column).is_in(values) for column, values in partition.items())
-
-
-def attention(batches: Iterable[Batch]) -> bool:
-    """Whether a load needs attention: some of its rows are quarantined."""
-    return any(b.rows_quarantined for b in batches)

@@ -13,7 +13,7 @@ from connectors import files
 from connectors.registry import PARSED, RAW, REJECT, SOURCE_ROWS, RawPart, connector
 from finops import schema as s
 from finops.errors import InputError
-from finops.pipeline.ingest import Batch
+from finops.pipeline.totals import Batch
 from finops.store import Lake
 from tests.conftest import TODAY
 

@@ -13,7 +13,8 @@ import polars as pl
 
 from finops import schema as s
 from finops.config import Source, load_config
-from finops.pipeline.ingest import Batch, ingest
+from finops.pipeline.ingest import ingest
+from finops.pipeline.totals import Batch
 from finops.store import Lake
 from tests.conftest import TODAY, focus_rows
 

@@ -16,7 +16,7 @@ from finops import schema as s
 from finops.cli.main import run
 from finops.config import Config
 from finops.pipeline import placement
-from finops.pipeline.ingest import Batch
+from finops.pipeline.totals import Batch
 from finops.store import Lake
 from optimizer.document import load_scenario
 

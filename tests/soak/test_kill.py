@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from finops.pipeline.ingest import Batch
+from finops.pipeline.totals import Batch
 from finops.store import Lake
 from tests.e2e.test_kill import kill_again_and_again
 

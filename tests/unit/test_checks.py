@@ -10,7 +10,7 @@ import pytest
 from finops import checks
 from finops import schema as s
 from finops.pipeline import quality
-from finops.pipeline.ingest import Batch
+from finops.pipeline.totals import Batch
 from finops.store import Lake
 from tests.conftest import focus_rows
 

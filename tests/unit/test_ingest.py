@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from finops import schema as s
-from finops.errors import InputError, LoadRefused
+from finops.errors import InputError, LakeError, LoadRefused
 from finops.pipeline import ingest as ingesting
-from finops.pipeline.ingest import Batch
+from finops.pipeline.totals import Batch
 from finops.store import Lake
 from tests.conftest import focus_rows
 
@@ -138,7 +138,7 @@ def test_a_load_that_does_not_tie_out_changes_nothing(
     load(bill(tmp_path / "bill.csv", {}))
     classify = ingesting.classify
     monkeypatch.setattr(ingesting, "classify", lambda charges, *rest: classify(charges, *rest).head(1))
-    with pytest.raises(ingesting.LakeError, match="does not tie out"):
+    with pytest.raises(LakeError, match="does not tie out"):
         load(bill(tmp_path / "bill.csv", {"BilledCost": "7"}, {}))
     assert billed(lake) == {"2026-09": Decimal("1.5")}
 

@@ -14,7 +14,7 @@ from connectors import files, openai
 from connectors.registry import RAW, REJECT, RawPart, connector
 from finops import schema as s
 from finops.errors import InputError
-from finops.pipeline.ingest import Batch
+from finops.pipeline.totals import Batch
 from finops.store import Lake
 from tests.conftest import TODAY
 
