@@ -141,7 +141,7 @@ def _cards(keys: pl.DataFrame, book: pl.DataFrame, meters: Sequence[Meter]) -> t
 
 
 def _named(keys: pl.DataFrame) -> pl.DataFrame:
-    """The keys with the book's names `_provider`, `_model` and `_tier`, and `_known`: the reason that the name gives."""
+    """The keys with the book's `_provider`, `_model` and `_tier`, and `_known`: why the name alone has no price."""
     pairs = keys.select("provider", "model").unique().rows()
     found = [match(provider or "", model or "") for provider, model in pairs]
     columns = dict.fromkeys(("provider", "model", "_provider", "_model", "_known"), pl.String)

@@ -97,6 +97,11 @@ def test_a_long_request_pays_the_long_context_price_for_all_its_tokens() -> None
     )
 
 
+def test_a_meter_without_a_long_context_price_keeps_its_price() -> None:
+    """A search costs the same in a long request."""
+    assert cost(**HAIKU, uncached_input_tokens=100_001, web_searches=1) == Decimal("0.0600005")
+
+
 def test_a_row_of_many_requests_is_tiered_by_tokens_per_request() -> None:
     """Ten requests of 50,000 tokens are ten short ones."""
     assert cost(**HAIKU, uncached_input_tokens=500_000, requests=10) == Decimal("0.05")
@@ -145,6 +150,21 @@ def test_money_is_exact() -> None:
     assert cost(**OPUS, cache_read_tokens=10**13 + 1) == Decimal("2000000.0000002")
     counted = pl.LazyFrame({**OPUS, "date": [date(2026, 11, 15)], "output_tokens": [Decimal("0.5")]})
     assert token_costs.price(counted, token_prices.load_book()).collect()["cost_usd"][0] == Decimal("0.00001")
+
+
+def test_counts_may_be_decimals() -> None:
+    """Counts as the lake keeps them are priced and tiered like whole numbers."""
+    row = {"uncached_input_tokens": Decimal(500_000), "output_tokens": Decimal(1_000)}
+    assert cost(**HAIKU, **row, requests=Decimal(10)) == Decimal("0.0505")
+    assert cost(**HAIKU, **row, requests=Decimal(2)) == Decimal("0.2525")
+
+
+def test_no_usage_has_no_prices() -> None:
+    """An empty frame comes back empty, with the columns of a price."""
+    kinds = {"date": pl.Date, "provider": pl.String, "model": pl.String, "output_tokens": pl.Int64}
+    found = token_costs.price(pl.LazyFrame(schema=kinds), token_prices.load_book()).collect()
+    assert found.is_empty()
+    assert found.columns == [*kinds, *token_costs.PRICED]
 
 
 def test_parts_sum_to_the_cost() -> None:
