@@ -8,6 +8,8 @@ import typer
 from finops.cli.session import session
 from finops.pipeline import pricing
 
+_SHOWN = ("date", "provider", "model", "service_tier", "price_status", "cost_usd", "price_reason")
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
@@ -27,4 +29,6 @@ def price(
     priced = pricing.price_file(usage, prices or ())
     if priced.unpriced:
         current.say(f"{priced.unpriced} of {priced.rows.height} rows have no price: see price_reason")
-    current.show(priced.rows, title="Token usage, priced", document={"unpriced": priced.unpriced, "currency": "USD"})
+    shown = priced.rows.select(name for name in priced.rows.columns if name in _SHOWN)
+    rows = shown if current.format == "table" else priced.rows
+    current.show(rows, title="Token usage, priced", document={"unpriced": priced.unpriced, "currency": "USD"})
