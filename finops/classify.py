@@ -144,16 +144,17 @@ def explain(charge: Mapping[str, Any], rules: Rules, tags: TagKeys | None = None
 def suspected(charges: pl.LazyFrame, rules: Rules | None = None) -> pl.DataFrame:
     """Spend that reads like AI although only its kind of service was known, with its cost, the largest first.
 
-    charges: classified charges. Columns: provider, service, meter, usage type, description, currency, effective and
-    billed cost, number of charges. A rule of your own, for or against, settles a line.
+    charges: classified charges. Columns: source, billing period, provider, service, meter, usage type, description,
+    currency, effective and billed cost, number of charges. A rule of your own, for or against, settles a line.
     """
     words = f"(?i){(rules or load_rules()).suspect_words}"
-    by = [s.SERVICE_PROVIDER_NAME, s.SERVICE_NAME, s.SKU_METER, s.USAGE_TYPE, s.CHARGE_DESCRIPTION, s.BILLING_CURRENCY]
+    told = [s.SERVICE_NAME, s.SKU_METER, s.USAGE_TYPE, s.CHARGE_DESCRIPTION]
+    by = [s.SOURCE_ID, s.BILLING_PERIOD, s.SERVICE_PROVIDER_NAME, *told, s.BILLING_CURRENCY]
     return (
         charges.filter(~pl.col(s.IS_AI) & pl.col(s.CLASSIFIED_BY).str.starts_with(GENERAL))
         .group_by(by)
         .agg(pl.col(s.EFFECTIVE_COST, s.BILLED_COST).sum(), pl.len().cast(pl.Int64).alias(s.CHARGE_COUNT))
-        .filter(pl.concat_str(by[1:5], separator=" | ", ignore_nulls=True).str.contains(words))
+        .filter(pl.concat_str(told, separator=" | ", ignore_nulls=True).str.contains(words))
         .sort(s.EFFECTIVE_COST, *by, descending=[True] + [False] * len(by))
         .collect(engine="streaming")
     )

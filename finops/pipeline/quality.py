@@ -4,6 +4,7 @@ import polars as pl
 
 from finops import checks
 from finops import schema as s
+from finops.classify import suspected
 from finops.store import Lake
 
 
@@ -19,4 +20,25 @@ def quality(lake: Lake, *, period: str | None = None) -> pl.DataFrame:
     if period is not None:
         charges = charges.filter(pl.col(s.BILLING_PERIOD) == period)
         quarantine = quarantine.filter(pl.col("billing_period") == period)
-    return checks.findings_frame(checks.quality(charges, quarantine))
+    return checks.findings_frame(checks.quality(charges, quarantine) + _suspected(charges))
+
+
+def _suspected(charges: pl.LazyFrame) -> list[checks.Finding]:
+    """Spend that reads like AI and that no rule decided, a finding a service."""
+    keys = [s.SOURCE_ID, s.BILLING_PERIOD, s.BILLING_CURRENCY, s.SERVICE_NAME]
+    rows = suspected(charges).group_by(keys, maintain_order=True)
+    services = rows.agg(pl.col(s.CHARGE_COUNT, s.EFFECTIVE_COST).sum(), pl.col(s.CHARGE_DESCRIPTION).first())
+    return [
+        checks.Finding(
+            check="suspected_ai",
+            severity="info",
+            source_id=row[s.SOURCE_ID],
+            billing_period=row[s.BILLING_PERIOD],
+            currency=row[s.BILLING_CURRENCY],
+            rows=row[s.CHARGE_COUNT],
+            cost=row[s.EFFECTIVE_COST],
+            message=f"{row[s.SERVICE_NAME]} reads like AI, but no rule says so (first: {row[s.CHARGE_DESCRIPTION]})",
+            next_step="add a rule of your own that says whether it is; docs/classification.md shows how",
+        )
+        for row in services.to_dicts()
+    ]

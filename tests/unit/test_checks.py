@@ -57,6 +57,12 @@ def test_a_finding_fires_on_its_row_alone(
     assert found(tmp_path, load, lake, {}, row, {}) == {check: (1, cost)}
 
 
+def test_spend_that_reads_like_ai_and_no_rule_decided_is_found(tmp_path: Path, load: Load, lake: Lake) -> None:
+    """A charge that only its kind of service classified, but whose words say GPU, is listed with its cost."""
+    odd = {"ServiceName": "Colocation", "ServiceCategory": "Compute", "ChargeDescription": "GPU rack, monthly"}
+    assert found(tmp_path, load, lake, {}, odd) == {"suspected_ai": (1, Decimal("1.5"))}
+
+
 def test_quarantined_rows_are_findings_with_their_reason(tmp_path: Path, load: Load, lake: Lake) -> None:
     """Rows of one reason are one finding that names the first of them."""
     focus_rows({}, {"EffectiveCost": "x"}, {"EffectiveCost": "x"}).write_csv(tmp_path / "bill.csv")
