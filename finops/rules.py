@@ -91,12 +91,9 @@ class RuleValues(_Record):
     """What a rule decides."""
 
     is_ai: bool = True
-    driver: Literal[
-        "accelerator", "model_api", "ai_platform", "compute", "storage", "network", "software", "support", "energy",
-        "people", "other",
-    ]  # fmt: skip
-    hosting: Literal["cloud", "api", "on_prem", "colo", "edge"] | None = None
-    purpose: Literal["training", "fine_tuning", "inference", "development", "shared", "unknown"] | None = None
+    driver: s.Driver
+    hosting: s.Hosting | None = None
+    purpose: s.Purpose | None = None
 
 
 class _Match(_Record):

@@ -9,7 +9,7 @@ import csv
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Final, Literal, get_args
 
 import polars as pl
 
@@ -133,13 +133,13 @@ CHARGE_DATE: Final = "x_ChargeDate"
 CHARGE_COUNT: Final = "x_ChargeCount"
 
 BILLED, DERIVED = "billed", "derived"
-DRIVERS: Final = (
+Driver = Literal[
     "accelerator", "model_api", "ai_platform", "compute", "storage", "network", "software", "support", "energy",
     "people", "other",
-)  # fmt: skip
-PURPOSES: Final = ("training", "fine_tuning", "inference", "development", "shared", "unknown")
-HOSTINGS: Final = ("cloud", "api", "on_prem", "colo", "edge")
-OWNER_STATUSES: Final = ("known", "inferred", "none")
+]  # fmt: skip
+Purpose = Literal["training", "fine_tuning", "inference", "development", "shared", "unknown"]
+Hosting = Literal["cloud", "api", "on_prem", "colo", "edge"]
+PURPOSES: Final[tuple[str, ...]] = get_args(Purpose)
 COSTS: Final = {
     "billed": BILLED_COST, "effective": EFFECTIVE_COST, "contracted": CONTRACTED_COST, "list": LIST_COST,
 }  # fmt: skip

@@ -15,7 +15,7 @@ from finops.errors import SourceUnreachable
 from finops.freshness import settled_until
 from finops.pipeline import alerting, exports, forecasts, ingest, placement, quality, tables
 from finops.store import Lake
-from reports.views.movement import coverage
+from reports.views.movement import coverage, month_of
 from reports.views.scope import Scope
 from reports.views.spend import spend_in
 from reports.views.words import compact, percent, period_name
@@ -132,7 +132,7 @@ def _landing(config: Config, lake: Lake) -> Iterator[str]:
     """Where the open month lands, for all AI spend."""
     rows = forecasts.month_landing(config, lake).filter(pl.col("grouping") == forecasts.TOTAL).sort("period")
     for row in rows.group_by("currency", maintain_order=True).first().to_dicts():
-        month = period_name(*_month_of(row["period"]))
+        month = period_name(*month_of(row["period"]))
         yield (
             f"{month} lands at {compact(row['landing'])} {row['currency']}: {compact(row['actual'])} billed to "
             f"{row['cutoff']:%-d %B}, {compact(row['expected_rest'])} still expected."
@@ -142,8 +142,3 @@ def _landing(config: Config, lake: Lake) -> Iterator[str]:
 def _month_before(first: date) -> tuple[date, date]:
     end = first - timedelta(days=1)
     return end.replace(day=1), end
-
-
-def _month_of(period: str) -> tuple[date, date]:
-    first = date.fromisoformat(f"{period}-01")
-    return first, (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
