@@ -4,22 +4,26 @@ A connector module offers:
 
 - `NAME`: the provider's name as the command line takes it;
 - `parse(part) -> LazyFrame`: pure; provider columns to FOCUS columns, one row a charge, in bounded memory;
+- `parse_usage(part) -> LazyFrame`, where its files hold tokens and requests: one row a metered line, columns METERED;
 - `find_parts(path, until=, options=, say=)`, only where its files are no CSV or Parquet, or must be judged together:
   the parts of a source, as `files.find_parts` returns them;
+- `ACCESS`, where the files can be pulled from the provider's API (connectors/sync.py);
+- `LEDGER_ROLE = "derived"`, where its money is billed by another source;
 - a mapping table at the top of the module, FOCUS column <- provider column or expression.
 
-A new connector is one module, one line in `_MODULES`, and one subclass of the contract suite.
+A new connector is one module or package, one line in `_MODULES`, and one subclass of the contract suite.
 """
 
 from dataclasses import dataclass, field
 from datetime import date
 from importlib import import_module
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Final, Literal, Protocol, cast
 
 import polars as pl
 
 from finops import schema as s
+from finops.config import Source
 from finops.errors import CallError
 
 REJECT: Final = "x_Reject"
@@ -43,19 +47,50 @@ PARSED: Final[dict[str, pl.DataType]] = {
 }
 """Columns and types of what `parse` returns; columns of CLASSIFICATION are null unless the source itself knows them."""
 
+METERED: Final[dict[str, pl.DataType]] = {
+    "day": pl.Date(),
+    **dict.fromkeys(
+        ("provider", "operation", "model", "service_tier", "account_id", "account_name", "consumer_id", "tags", "team",
+         "use_case", "cost_center", "environment"),
+        pl.String(),
+    ),
+    s.CONTEXT: pl.Int64(),
+    **dict.fromkeys(s.METER_COLUMNS, s.MONEY),
+    "other_quantity": s.MONEY,
+    "other_unit": pl.String(),
+    "stated_cost": s.MONEY,
+    "currency": pl.String(),
+    s.SOURCE_FILE: pl.String(),
+    s.SOURCE_ROW: pl.Int64(),
+    REJECT: pl.String(),
+    RAW: pl.String(),
+    SOURCE_ROWS: pl.Int64(),
+}  # fmt: skip
+"""Columns and types of what `parse_usage` returns: what was metered on one day, each token in one column only.
+
+provider: who sells the model, by the price book's name. model: as the source writes it. operation: the endpoint or kind
+of call. account_id: project, workspace or the like. consumer_id: API key, else user. tags: JSON text; team and the
+other owners only where the source itself names them. context_from_tokens: where the source tells the context window, or
+0 where a row is known to be short. other_quantity, other_unit: what has no token meter (images, sessions, GiB-hours).
+stated_cost, currency: what the source says that the row cost, null where it says nothing. Counts are null where the
+source does not count; x_Reject is null where the row can be used; x_SourceRows is 1 on each source row's first line.
+"""
+
 
 @dataclass(frozen=True)
 class RawPart:
     """One file of a source as it was delivered.
 
     path: where it is now. name: what it is called in its source, stable from load to load. until: the day
-    (exclusive) up to which ledgers that grow with time are charged.
+    (exclusive) up to which ledgers that grow with time are charged. holds: what is in it, charges for `parse` or usage
+    for `parse_usage`.
     """
 
     path: Path
     name: str
     until: date
     options: dict[str, str] = field(default_factory=dict)
+    holds: Literal["charges", "usage"] = "charges"
 
 
 class Connector(Protocol):
@@ -89,3 +124,8 @@ def connector(name: str) -> Connector:
             next_step="correct --connector, or `connector` in finops.toml",
         )
     return cast(Connector, import_module(_MODULES[name]))
+
+
+def ledger_role(source: Source) -> str:
+    """The role that finops.toml gives a source, else what its connector's data is."""
+    return source.ledger_role or str(getattr(connector(source.connector), "LEDGER_ROLE", s.BILLED))

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from finops.errors import ConfigError
 
@@ -34,14 +34,60 @@ class LakeLocation(_Record):
     storage_options: dict[str, str] = {}
 
 
+class Key(_Record):
+    """Where a secret is: an environment variable, a file, or an entry `service/user` of the system's keyring."""
+
+    env: str | None = None
+    file: Path | None = None
+    keyring: Annotated[str, Field(pattern="^[^/]+/.+$")] | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "Key":
+        if sum(place is not None for place in (self.env, self.file, self.keyring)) != 1:
+            raise ValueError("name one of env, file and keyring")
+        return self
+
+
+class Pull(_Record):
+    """How a source is pulled from its provider's API into the folder `path`, month by month.
+
+    since: the first day. restated_days: so many days after its end a month is pulled again, because late usage and
+    corrections still arrive. url: the API's address where it is not the provider's own.
+    """
+
+    since: dt.date
+    key: Key
+    url: str | None = None
+    restated_days: Annotated[int, Field(ge=0, le=366)] = 7
+
+
+class Splits(_Record):
+    """The money that a derived source explains: that of a billed source, or of one of its keys only."""
+
+    source: str
+    key: str | None = None
+
+
 class Source(_Record):
-    """One bill or ledger that is ingested whole, period by period."""
+    """One bill, ledger or log that is ingested whole, period by period.
+
+    path: where its files are; pulled ones by default in `raw/`. ledger_role: by default what the connector's data is.
+    splits: of a derived source, whose charges its usage divides among teams and use cases.
+    """
 
     id: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]+$")]
     connector: str
-    path: Path
-    ledger_role: Literal["billed", "derived"] = "billed"
+    path: Path | None = None
+    pull: Pull | None = None
+    ledger_role: Literal["billed", "derived"] | None = None
+    splits: Splits | None = None
     options: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _has_files(self) -> "Source":
+        if self.path is None and self.pull is None:
+            raise ValueError("needs a path, or pull")
+        return self
 
 
 class FinanceTables(_Record):
@@ -77,6 +123,12 @@ class Alerting(_Record):
     breach_ratio: Annotated[float, Field(gt=0)] = 0.10
     unowned_amount: Annotated[float, Field(ge=0)] = 1_000.0
     idle_amount: Annotated[float, Field(ge=0)] = 1_000.0
+
+
+class Prices(_Record):
+    """A company's own prices: CSV files of contracted token prices, which win over the list."""
+
+    tokens: tuple[Path, ...] = ()
 
 
 class Forecasting(_Record):
@@ -123,6 +175,7 @@ class Config(_Record):
     tables: FinanceTables = FinanceTables()
     tags: TagKeys = TagKeys()
     classification: Classification = Classification()
+    prices: Prices = Prices()
     alerts: Alerting = Alerting()
     forecast: Forecasting = Forecasting()
     events: tuple[Event, ...] = ()
@@ -143,6 +196,10 @@ class Config(_Record):
     def scenarios(self) -> Path:
         """Where scenario files are kept."""
         return self.home / "scenarios"
+
+    def files_of(self, source: Source) -> Path:
+        """Where the files of a source lie."""
+        return self.path(source.path) if source.path else self.raw / source.id
 
     def path(self, path: Path) -> Path:
         """A path of the config, taken from the home when it is relative."""

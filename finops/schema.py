@@ -208,8 +208,9 @@ DAILY_DIMENSIONS: Final[dict[str, pl.DataType]] = {
     REGION_ID: pl.String(), SERVICE_NAME: pl.String(), CHARGE_CATEGORY: pl.String(), PRICING_CATEGORY: pl.String(),
     COMMITMENT_DISCOUNT_STATUS: pl.String(), IS_AI: pl.Boolean(), DRIVER: pl.String(), PURPOSE: pl.String(),
     HOSTING: pl.String(), ACCELERATOR_MODEL: pl.String(), MODEL_ID: pl.String(), TOKEN_DIRECTION: pl.String(),
-    TEAM: pl.String(), USE_CASE: pl.String(), COST_CENTER: pl.String(), ENVIRONMENT: pl.String(),
-    OWNER_STATUS: pl.String(), BILLING_CURRENCY: pl.String(),
+    TOKEN_CACHE_ACTION: pl.String(), SERVICE_TIER: pl.String(), CONSUMER_ID: pl.String(), TEAM: pl.String(),
+    USE_CASE: pl.String(), COST_CENTER: pl.String(), ENVIRONMENT: pl.String(), OWNER_STATUS: pl.String(),
+    BILLING_CURRENCY: pl.String(),
 }  # fmt: skip
 DAILY_MEASURES: Final[dict[str, pl.DataType]] = {
     BILLED_COST: MONEY, EFFECTIVE_COST: MONEY, CONTRACTED_COST: MONEY, LIST_COST: MONEY, ACCELERATOR_HOURS: MONEY,
@@ -221,10 +222,33 @@ SHORT_NAMES: Final = {
     "account": SUB_ACCOUNT_ID, "account_name": SUB_ACCOUNT_NAME, "region": REGION_ID, "service": SERVICE_NAME,
     "category": CHARGE_CATEGORY, "pricing": PRICING_CATEGORY, "commitment_status": COMMITMENT_DISCOUNT_STATUS,
     "is_ai": IS_AI, "driver": DRIVER, "purpose": PURPOSE, "hosting": HOSTING, "accelerator": ACCELERATOR_MODEL,
-    "model": MODEL_ID, "direction": TOKEN_DIRECTION, "team": TEAM, "use_case": USE_CASE, "cost_center": COST_CENTER,
+    "model": MODEL_ID, "direction": TOKEN_DIRECTION, "cache": TOKEN_CACHE_ACTION, "tier": SERVICE_TIER,
+    "key": CONSUMER_ID, "team": TEAM, "use_case": USE_CASE, "cost_center": COST_CENTER,
     "environment": ENVIRONMENT, "owner": OWNER_STATUS, "currency": BILLING_CURRENCY,
 }  # fmt: skip
 """The dimensions of spend_daily by the words that people type in --by and --where; the column names work too."""
+
+
+METER_COLUMNS: Final = (
+    "uncached_input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_5m_tokens",
+    "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "input_audio_tokens", "cache_read_audio_tokens",
+    "output_audio_tokens", "input_image_tokens", "cache_read_image_tokens", "output_image_tokens",
+    "input_video_tokens", "output_video_tokens", "characters", "audio_seconds", "document_pages", "web_searches",
+    "file_searches", "requests",
+)  # fmt: skip
+"""What usage counts, each token in one column only; finops/token_prices.py says what each costs."""
+CONTEXT: Final = "context_from_tokens"
+"""The tokens from which a long-context price holds; in usage, those from which the provider's context window starts."""
+USAGE_DIMENSIONS: Final[dict[str, pl.DataType]] = {
+    "source_id": pl.String(), "billing_period": pl.String(), "ledger_role": pl.String(), "day": pl.Date(),
+    "provider": pl.String(), "operation": pl.String(), "account_id": pl.String(), "account_name": pl.String(),
+    "consumer_id": pl.String(), "model": pl.String(), "service_tier": pl.String(), CONTEXT: pl.Int64(),
+    "team": pl.String(), "use_case": pl.String(), "cost_center": pl.String(), "environment": pl.String(),
+    "purpose": pl.String(), "owner_status": pl.String(), "other_unit": pl.String(), "currency": pl.String(),
+}  # fmt: skip
+USAGE_MEASURES: Final[dict[str, pl.DataType]] = {
+    **dict.fromkeys((*METER_COLUMNS, "other_quantity", "stated_cost"), MONEY), "usage_rows": pl.Int64(),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -248,6 +272,10 @@ _TABLES = (
     _table(
         "spend_daily", {**DAILY_DIMENSIONS, **DAILY_MEASURES}, " ".join(DAILY_DIMENSIONS),
         f"{SOURCE_ID} {BILLING_PERIOD}",
+    ),
+    _table(
+        "token_usage", {**USAGE_DIMENSIONS, **USAGE_MEASURES, "batch_id": pl.String()}, " ".join(USAGE_DIMENSIONS),
+        "source_id billing_period",
     ),
     _table(
         "quarantine",

@@ -9,8 +9,8 @@ from typing import Final
 
 import polars as pl
 
-from finops.schema import MONEY
-from finops.token_prices import CONTEXT, METERS, TIERS, Meter, match, service_tier, unit_price
+from finops.schema import CONTEXT, MONEY
+from finops.token_prices import METERS, TIERS, Meter, match, service_tier, unit_price
 
 KEY: Final = ("date", "provider", "model", "service_tier")
 """What usage is priced by; the service tier may be empty or missing, which is `standard`."""

@@ -22,7 +22,7 @@ from genai_prices.data_snapshot import DataSnapshot
 from genai_prices.types import ModelInfo, ModelPrice, StartDateConstraint, TieredPrices, TimeOfDateConstraint
 
 from finops.errors import InputError
-from finops.schema import MONEY
+from finops.schema import CONTEXT, MONEY
 
 UNIT: Final = pl.Decimal(38, 24)
 """A price of one token: 18 decimals of a price per million stay exact."""
@@ -71,9 +71,6 @@ _PER: Final = {
     "1M tokens": 1_000_000, "1M characters": 1_000_000, "1 hour": 3_600, "1K pages": 1_000, "1K searches": 1_000,
     "1K requests": 1_000,
 }  # fmt: skip
-
-CONTEXT: Final = "context_from_tokens"
-"""The tokens from which a long-context price holds; in usage, those from which the provider's context window starts."""
 
 _TEXT = pl.String()
 BOOK: Final[dict[str, pl.DataType]] = {

@@ -15,7 +15,7 @@ from typing import Final
 import polars as pl
 
 from connectors import files
-from connectors.registry import RAW, REJECT, SOURCE_ROWS, RawPart, connector
+from connectors.registry import RAW, REJECT, SOURCE_ROWS, RawPart, connector, ledger_role
 from finops import schema as s
 from finops.classify import classify
 from finops.config import Config, Source
@@ -46,7 +46,7 @@ def ingest(
     cannot be read, LoadRefused for a load that would drop rows of a file it does not have.
     """
     reader = connector(source.connector)
-    path = config.path(source.path)
+    path = config.files_of(source)
     parts = files.source_parts(reader, path, until=until, options=source.options, say=say)
     rules = load_rules(tuple(config.path(p) for p in config.classification.rules))
     digests = {p.name: files.digest(p.path) for p in parts}
@@ -122,7 +122,7 @@ def _stage(
 def _refuse_nothing_readable(totals: pl.DataFrame, source: Source, staged: pl.LazyFrame) -> None:
     if totals["rows"].sum() == 0:
         raise InputError(
-            f"the files of {source.id} at {source.path} hold no row",
+            f"the files of {source.id} hold no row",
             expected="at least one charge",
             next_step="check the export's filters and period",
         )
@@ -210,7 +210,7 @@ def _charges(
     accepted = staged.filter(pl.col(REJECT).is_null()).with_columns(
         pl.lit(source.id).alias(s.SOURCE_ID),
         pl.lit(batch_id).alias(s.BATCH_ID),
-        pl.lit(source.ledger_role).alias(s.LEDGER_ROLE),
+        pl.lit(ledger_role(source)).alias(s.LEDGER_ROLE),
     )
     classified = classify(accepted, rules, config.tags, tx.scan("mappings").collect())
     return classified.select(*s.TABLES["charges"].columns)

@@ -9,8 +9,9 @@ import polars as pl
 
 from finops import token_costs, token_prices
 from finops.errors import InputError
+from finops.schema import CONTEXT
 from finops.token_costs import KEY, PRICED
-from finops.token_prices import CONTEXT, METERS
+from finops.token_prices import METERS
 
 _COUNTS = (*(meter.column for meter in METERS), CONTEXT)
 _REQUIRED = KEY[:3]

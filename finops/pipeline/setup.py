@@ -68,11 +68,11 @@ def _sources(config: Config, today: date) -> Iterator[Diagnosis]:
         name = f"source {source.id}"
         try:
             reader = registry.connector(source.connector)
-            parts = files.source_parts(reader, config.path(source.path), until=today, say=lambda _: None)
+            parts = files.source_parts(reader, config.files_of(source), until=today, say=lambda _: None)
         except FinopsError as error:
             yield Diagnosis(name, "failed", error.found, error.next_step)
         else:
-            yield Diagnosis(name, "ok", f"{len(parts)} file(s) at {source.path}")
+            yield Diagnosis(name, "ok", f"{len(parts)} file(s) at {config.files_of(source)}")
 
 
 def _tables(config: Config) -> Iterator[Diagnosis]:

@@ -33,7 +33,7 @@ def test_every_setting_of_the_template_is_real(home: Path) -> None:
     home.mkdir()
     (home / "finops.toml").write_text(setting.sub("", template))
     loaded = load_config(home)
-    assert {s.id for s in loaded.sources} == {"aws"}
+    assert {s.id for s in loaded.sources} == {"aws", "openai", "litellm"}
     assert loaded.events[0].where == {"provider": "AWS"}
     stated = tomllib.loads(setting.sub("", template))
     assert set(stated) == set(Config.model_fields) - {"home"}
@@ -46,7 +46,11 @@ def test_every_setting_of_the_template_is_real(home: Path) -> None:
     [
         ("[company]\ncurency = 'USD'", "company.curency: this key is not known"),
         ("[company]\ncurrency = 'dollars'", "company.currency"),
-        ("[[sources]]\nid = 'a'\nconnector = 'focus'", "sources.0.path: this key is missing"),
+        ("[[sources]]\nid = 'a'\nconnector = 'focus'", "sources.0: Value error, needs a path, or pull"),
+        (
+            "[[sources]]\nid = 'a'\nconnector = 'openai'\npull = {since = 2026-01-01, key = {}}",
+            "name one of env, file and",
+        ),
         ("[alerts]\nwarn_ratio = -1", r"alerts.warn_ratio.*found -1"),
         ("[forecast]\ncost = 'gross'", "forecast.cost"),
         ("[x", "is not valid TOML"),

@@ -382,7 +382,7 @@ def test_settings_load_and_point_at_what_is_there(demo: Written) -> None:
     """finops.toml is valid, and every path in it exists but the scenario, which the lake yields."""
     config = load_config(demo.company.home)
     assert [source.id for source in config.sources] == ["aws", "azure", "on_prem"]
-    assert all(config.path(source.path).exists() for source in config.sources)
+    assert all(config.files_of(source).exists() for source in config.sources)
     assert {source.connector for source in config.sources} <= set(registry.names())
     assert all(config.path(getattr(config.tables, t)).exists() for t in type(config.tables).model_fields)
     assert config.optimize.scenarios == (SCENARIO,)

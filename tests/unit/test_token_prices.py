@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from finops import schema as s
 from finops import token_costs, token_prices
 from finops.errors import InputError
 from finops.schema import MONEY
@@ -302,3 +303,8 @@ def test_a_file_that_holds_no_prices_is_refused(content: bytes, tmp_path: Path) 
         token_prices.load_book([path])
     with pytest.raises(InputError):
         token_prices.load_book([tmp_path / "absent.csv"])
+
+
+def test_usage_in_the_lake_has_a_column_for_each_meter() -> None:
+    """The lake keeps exactly the counts that have prices, in their order."""
+    assert tuple(meter.column for meter in token_prices.METERS) == s.METER_COLUMNS
