@@ -102,6 +102,13 @@ class Connector(Protocol):
         """The part's rows as charges with the columns PARSED; raises InputError when the file is not of its format."""
 
 
+class Meter(Protocol):
+    """What the ingest needs of a connector module whose parts hold usage."""
+
+    def parse_usage(self, part: RawPart) -> pl.LazyFrame:
+        """The part's rows with the columns METERED; raises InputError when the file is not of its format."""
+
+
 _MODULES: Final = {
     "anthropic": "connectors.anthropic",
     "focus": "connectors.focus",

@@ -1,4 +1,4 @@
-"""Ingest: the files of a source become charges of the lake, period by period, or nothing changes.
+"""Ingest: the files of a source become charges and usage of the lake, period by period, or nothing changes.
 
 A load stages its files as Parquet, checks that it drops nothing the lake holds, classifies, replaces the partitions in
 one transaction, and then proves on what was written that read = stored + quarantined, per period, file and currency.
@@ -8,20 +8,33 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import polars as pl
 
 from connectors import files
-from connectors.registry import RAW, REJECT, SOURCE_ROWS, RawPart, connector, ledger_role
+from connectors.registry import (
+    METERED,
+    PARSED,
+    RAW,
+    REJECT,
+    SOURCE_ROWS,
+    Connector,
+    Meter,
+    RawPart,
+    connector,
+    ledger_role,
+)
 from finops import schema as s
 from finops.classify import classify
 from finops.config import Config, Source
 from finops.errors import InputError, LoadRefused
 from finops.pipeline.daily import spend_daily
 from finops.pipeline.totals import UNKNOWN_PERIOD, Batch, batches_of, known_currency, read_totals, tied_out
+from finops.pipeline.usage import refuse_lost_usage, usage_daily, usage_quarantine, usage_totals
 from finops.rules import Rules, load_rules
 from finops.store import Lake, Transaction, schema_digest
 
@@ -56,16 +69,26 @@ def ingest(
         say(f"{source.id}: the lake already holds these files as they are")
         return batches_of(same_files, changed=False)
     with tempfile.TemporaryDirectory(prefix="finops-ingest-") as folder:
-        staged = _stage(reader.parse, parts, source, digests, Path(folder), period)
-        totals = read_totals(staged)
+        staged = _stage(reader, parts, source, digests, Path(folder), period)
+        metered = usage_totals(staged.usage, config)
+        totals = pl.concat([read_totals(staged.charges), metered])
         _refuse_nothing_readable(totals, source, staged)
         with lake.transaction(f"ingest {source.id}") as tx:
             known = _loads_of(source, tx.scan("loads"))
             periods = _affected_periods(totals, known, digests, period)
             _refuse_left_out(known, digests, periods, replace=replace, source=source)
-            loads = _write(tx, staged, totals, source, config, rules, batch_id, digests, periods)
+            load = _Load(tx, source, config, rules, batch_id, digests, periods)
+            loads = load.write(staged, totals, metered)
     say(f"{source.id}: {loads['rows_read'].sum():,} rows of {len(parts)} file(s), {len(periods)} billing period(s)")
     return batches_of(loads, changed=True)
+
+
+@dataclass(frozen=True)
+class _Staged:
+    """The parsed rows of all files, as Parquet: PARSED or METERED, with x_BillingPeriod and, of charges, x_ChargeId."""
+
+    charges: pl.LazyFrame
+    usage: pl.LazyFrame
 
 
 def _batch_id(
@@ -97,40 +120,49 @@ def _loads_of(source: Source, loads: pl.LazyFrame) -> pl.DataFrame:
 
 
 def _stage(
-    parse: Callable[[RawPart], pl.LazyFrame],
+    reader: Connector,
     parts: list[RawPart],
     source: Source,
     digests: dict[str, str],
     folder: Path,
     period: str | None,
-) -> pl.LazyFrame:
+) -> _Staged:
     """The parsed rows of all parts as Parquet, each part streamed on its own."""
+    staged: dict[str, list[Path]] = {"charges": [], "usage": []}
     for number, part in enumerate(parts):
         with files.readable(part.path):
-            parsed = parse(part).with_columns(
-                _charge_id(source, part.name, digests[part.name]).alias(s.CHARGE_ID),
-                pl.coalesce(pl.col(s.BILLING_PERIOD_START).dt.strftime("%Y-%m"), pl.lit(UNKNOWN_PERIOD)).alias(
-                    s.BILLING_PERIOD
-                ),
-            )
+            if part.holds == "charges":
+                identity = _charge_id(source, part.name, digests[part.name]).alias(s.CHARGE_ID)
+                day, parsed = pl.col(s.BILLING_PERIOD_START), reader.parse(part).with_columns(identity)
+            else:
+                day, parsed = pl.col("day"), cast(Meter, reader).parse_usage(part)
+            month = pl.coalesce(day.dt.strftime("%Y-%m"), pl.lit(UNKNOWN_PERIOD)).alias(s.BILLING_PERIOD)
+            parsed = parsed.with_columns(month)
             if period is not None:
                 parsed = parsed.filter(pl.col(s.BILLING_PERIOD).is_in([period, UNKNOWN_PERIOD]))
-            parsed.sink_parquet(folder / f"{number:05}.parquet")
-    return pl.scan_parquet(folder / "*.parquet")
+            staged[part.holds].append(folder / f"{number:05}.parquet")
+            parsed.sink_parquet(staged[part.holds][-1])
+    text = pl.String()
+    nothing = {
+        "charges": pl.LazyFrame(schema={**PARSED, s.CHARGE_ID: text, s.BILLING_PERIOD: text}),
+        "usage": pl.LazyFrame(schema={**METERED, s.BILLING_PERIOD: text}),
+    }
+    return _Staged(**{kind: pl.scan_parquet(paths) if paths else nothing[kind] for kind, paths in staged.items()})
 
 
-def _refuse_nothing_readable(totals: pl.DataFrame, source: Source, staged: pl.LazyFrame) -> None:
+def _refuse_nothing_readable(totals: pl.DataFrame, source: Source, staged: _Staged) -> None:
     if totals["rows"].sum() == 0:
         raise InputError(
             f"the files of {source.id} hold no row",
-            expected="at least one charge",
+            expected="at least one charge or line of usage",
             next_step="check the export's filters and period",
         )
     if totals["rejected"].all():
-        reasons = staged.select(s.SOURCE_FILE, s.SOURCE_ROW, REJECT).head(3).collect()
+        where = (s.SOURCE_FILE, s.SOURCE_ROW, REJECT)
+        reasons = pl.concat([staged.charges.select(where), staged.usage.select(where)]).head(3).collect()
         listed = "; ".join(f"{file} row {row}: {why}" for file, row, why in reasons.iter_rows())
         raise InputError(
-            f"no row of {source.id} can be read as a charge ({listed})",
+            f"no row of {source.id} can be read ({listed})",
             expected="plain decimal numbers, ISO dates and ISO currencies",
             next_step="correct the export; nothing was stored",
         )
@@ -164,56 +196,106 @@ def _refuse_left_out(
     )
 
 
-def _write(
-    tx: Transaction,
-    staged: pl.LazyFrame,
-    totals: pl.DataFrame,
-    source: Source,
-    config: Config,
-    rules: Rules,
-    batch_id: str,
-    digests: dict[str, str],
-    periods: list[str],
-) -> pl.DataFrame:
-    """Write all tables of the load and return its rows of `loads`; raises LakeError when the sums do not tie."""
-    partition = {s.SOURCE_ID: [source.id], s.BILLING_PERIOD: periods}
-    stored_periods = {**partition, s.BILLING_PERIOD: [p for p in periods if p != UNKNOWN_PERIOD]}
-    if stored_periods[s.BILLING_PERIOD]:
+@dataclass(frozen=True)
+class _Load:
+    """The writes of one load: what it replaces, and with what."""
+
+    tx: Transaction
+    source: Source
+    config: Config
+    rules: Rules
+    batch_id: str
+    digests: dict[str, str]
+    periods: list[str]
+
+    def write(self, staged: _Staged, totals: pl.DataFrame, metered: pl.DataFrame) -> pl.DataFrame:
+        """Write all tables of the load and return its rows of `loads`; raises LakeError when the sums do not tie.
+
+        totals: of all that was read. metered: those of usage.
+        """
+        months = [p for p in self.periods if p != UNKNOWN_PERIOD]
+        charges, usage = (
+            self.tx.scan("charges").filter(pl.lit(False)),
+            self.tx.scan("token_usage").filter(pl.lit(False)),
+        )
+        if months:
+            charges = self._write_charges(staged.charges, months)
+            usage = self._write_usage(staged.usage, months)
+        refuse_lost_usage(staged.usage, usage, self.source)
+        quarantine = pl.concat(
+            [self._quarantine(staged.charges), self._quarantine(usage_quarantine(staged.usage, self.config))]
+        )
+        self.tx.replace("quarantine", self._kept("quarantine", quarantine))
+        loads = tied_out(totals, charges, metered, quarantine, self.source, self.batch_id, self.digests)
+        self.tx.replace("loads", self._kept("loads", loads))
+        return loads
+
+    def _write_charges(self, staged: pl.LazyFrame, months: list[str]) -> pl.LazyFrame:
+        where = {s.SOURCE_ID: [self.source.id], s.BILLING_PERIOD: months}
+        count = staged.select(pl.len()).collect().item() if months else 0
+        if not (count or self._holds("charges", where)):
+            return self.tx.scan("charges").filter(pl.lit(False))
         # in slices, because a Delta write holds all its rows in memory
-        for start in range(0, int(totals["charges"].sum()), SLICE_ROWS):
-            rows = _charges(staged.slice(start, SLICE_ROWS), tx, source, config, rules, batch_id)
+        for start in range(0, max(count, 1), SLICE_ROWS):
+            rows = self._charges(staged.slice(start, SLICE_ROWS))
             if start == 0:
-                tx.replace("charges", rows, where=stored_periods)
+                self.tx.replace("charges", rows, where=where)
             else:
-                tx.append("charges", rows)
-        stored = tx.scan("charges").filter(_in(stored_periods))
-        tx.replace("spend_daily", spend_daily(stored), where=stored_periods)
-    else:
-        stored = tx.scan("charges").filter(pl.lit(False))
-    quarantine = _quarantine(staged, source, batch_id)
-    tx.replace("quarantine", _kept(tx, "quarantine", source, periods, digests, quarantine))
-    new = quarantine.filter(pl.col("source_id") == source.id)
-    loads = tied_out(totals, stored, new, source, batch_id, digests)
-    tx.replace("loads", _kept(tx, "loads", source, periods, digests, loads))
-    return loads
+                self.tx.append("charges", rows)
+        stored = self.tx.scan("charges").filter(_in(where))
+        self.tx.replace("spend_daily", spend_daily(stored), where=where)
+        return stored
 
+    def _write_usage(self, staged: pl.LazyFrame, months: list[str]) -> pl.LazyFrame:
+        where = {"source_id": [self.source.id], "billing_period": months}
+        mappings = self.tx.scan("mappings").collect()
+        rows = usage_daily(staged, self.config, self.source, self.rules, mappings, self.batch_id).collect(
+            engine="streaming"
+        )
+        if len(rows) or self._holds("token_usage", where):
+            self.tx.replace("token_usage", rows, where=where)
+        return self.tx.scan("token_usage").filter(_in(where))
 
-def _charges(
-    staged: pl.LazyFrame,
-    tx: Transaction,
-    source: Source,
-    config: Config,
-    rules: Rules,
-    batch_id: str,
-) -> pl.LazyFrame:
-    """The accepted rows with lineage and classification, exactly the columns of `charges`."""
-    accepted = staged.filter(pl.col(REJECT).is_null()).with_columns(
-        pl.lit(source.id).alias(s.SOURCE_ID),
-        pl.lit(batch_id).alias(s.BATCH_ID),
-        pl.lit(ledger_role(source)).alias(s.LEDGER_ROLE),
-    )
-    classified = classify(accepted, rules, config.tags, tx.scan("mappings").collect())
-    return classified.select(*s.TABLES["charges"].columns)
+    def _holds(self, table: str, where: dict[str, list[str]]) -> bool:
+        return bool(len(self.tx.scan(table).filter(_in(where)).head(1).collect()))
+
+    def _charges(self, staged: pl.LazyFrame) -> pl.LazyFrame:
+        """The accepted rows with lineage and classification, exactly the columns of `charges`."""
+        accepted = staged.filter(pl.col(REJECT).is_null()).with_columns(
+            pl.lit(self.source.id).alias(s.SOURCE_ID),
+            pl.lit(self.batch_id).alias(s.BATCH_ID),
+            pl.lit(ledger_role(self.source)).alias(s.LEDGER_ROLE),
+        )
+        mappings = self.tx.scan("mappings").collect()
+        classified = classify(accepted, self.rules, self.config.tags, mappings)
+        return classified.select(*s.TABLES["charges"].columns)
+
+    def _quarantine(self, staged: pl.LazyFrame) -> pl.DataFrame:
+        return (
+            staged.filter(pl.col(REJECT).is_not_null())
+            .select(
+                source_id=pl.lit(self.source.id),
+                billing_period=pl.col(s.BILLING_PERIOD),
+                batch_id=pl.lit(self.batch_id),
+                source_file=pl.col(s.SOURCE_FILE),
+                source_row=pl.col(s.SOURCE_ROW),
+                reason=pl.col(REJECT),
+                currency=known_currency(),
+                billed_cost=pl.col(s.BILLED_COST),
+                effective_cost=pl.col(s.EFFECTIVE_COST),
+                record=pl.col(RAW),
+            )
+            .collect(engine="streaming")
+        )
+
+    def _kept(self, table: str, new: pl.DataFrame) -> pl.DataFrame:
+        """The table with this load's rows in the place of what they replace."""
+        unknown = pl.col("billing_period") == UNKNOWN_PERIOD
+        replaced = (pl.col("source_id") == self.source.id) & (
+            (pl.col("billing_period").is_in(self.periods) & ~unknown)
+            | (unknown & pl.col("source_file").is_in(list(self.digests)))
+        )
+        return pl.concat([self.tx.scan(table).filter(~replaced).collect(), new])
 
 
 def _charge_id(source: Source, name: str, content: str) -> pl.Expr:
@@ -227,36 +309,6 @@ def _charge_id(source: Source, name: str, content: str) -> pl.Expr:
         first, pl.lit("/"), pl.col(s.CHARGE_PERIOD_START).dt.strftime("%Y%m%d"), pl.lit("/"), pl.col(s.SKU_ID)
     )
     return pl.when(pl.col(SOURCE_ROWS) == 1).then(first).otherwise(further)
-
-
-def _quarantine(staged: pl.LazyFrame, source: Source, batch_id: str) -> pl.DataFrame:
-    return (
-        staged.filter(pl.col(REJECT).is_not_null())
-        .select(
-            source_id=pl.lit(source.id),
-            billing_period=pl.col(s.BILLING_PERIOD),
-            batch_id=pl.lit(batch_id),
-            source_file=pl.col(s.SOURCE_FILE),
-            source_row=pl.col(s.SOURCE_ROW),
-            reason=pl.col(REJECT),
-            currency=known_currency(),
-            billed_cost=pl.col(s.BILLED_COST),
-            effective_cost=pl.col(s.EFFECTIVE_COST),
-            record=pl.col(RAW),
-        )
-        .collect(engine="streaming")
-    )
-
-
-def _kept(
-    tx: Transaction, table: str, source: Source, periods: list[str], digests: dict[str, str], new: pl.DataFrame
-) -> pl.DataFrame:
-    """The table with this load's rows in the place of what they replace."""
-    unknown = pl.col("billing_period") == UNKNOWN_PERIOD
-    replaced = (pl.col("source_id") == source.id) & (
-        (pl.col("billing_period").is_in(periods) & ~unknown) | (unknown & pl.col("source_file").is_in(list(digests)))
-    )
-    return pl.concat([tx.scan(table).filter(~replaced).collect(), new])
 
 
 def _in(partition: dict[str, list[str]]) -> pl.Expr:

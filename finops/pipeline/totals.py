@@ -76,12 +76,17 @@ def known_currency() -> pl.Expr:
 def tied_out(
     totals: pl.DataFrame,
     stored: pl.LazyFrame,
+    metered: pl.DataFrame,
     quarantine: pl.DataFrame,
     source: Source,
     batch_id: str,
     digests: dict[str, str],
 ) -> pl.DataFrame:
-    """What was read beside what the lake now holds, checked to tie in rows and costs."""
+    """What was read beside what the lake now holds, checked to tie in rows and costs.
+
+    stored: the charges of the lake. metered: totals of usage, whose sums in the lake were proved before. A file without
+    any row has one row here, of no rows, so that the load is known to have held it.
+    """
     read = totals.group_by(_KEYS).agg(
         pl.col("rows").sum().alias("rows_read"),
         pl.col("rows").filter("rejected").sum().alias("rows_quarantined"),
@@ -100,6 +105,10 @@ def tied_out(
         )
         .collect(engine="streaming")
     )
+    usage = metered.filter(~pl.col("rejected")).select(
+        *_KEYS, billed_stored=pl.col("billed"), effective_stored=pl.col("effective")
+    )
+    in_lake = pl.concat([in_lake, usage]).group_by(_KEYS).agg(pl.col("billed_stored", "effective_stored").sum())
     held_back = quarantine.group_by(_KEYS).agg(
         pl.col("billed_cost").sum().alias("billed_quarantined"),
         pl.col("effective_cost").sum().alias("effective_quarantined"),
@@ -110,7 +119,6 @@ def tied_out(
         .with_columns(pl.col(*_MONEYS, *_COUNTS).fill_null(0))
     )
     off = tied.filter(
-        *[],
         (pl.col("billed_read") != pl.col("billed_stored") + pl.col("billed_quarantined"))
         | (pl.col("effective_read") != pl.col("effective_stored") + pl.col("effective_quarantined")),
     )
@@ -120,18 +128,33 @@ def tied_out(
             expected="read = stored + quarantined, per billing period, file and currency",
             next_step="nothing was changed; please report this with the file's header",
         )
-    return tied.with_columns(
-        pl.lit(source.id).alias("source_id"),
-        pl.col("source_file").replace_strict(digests, return_dtype=pl.String).alias("file_digest"),
-        pl.lit(batch_id).alias("batch_id"),
-        pl.lit(datetime.now(UTC)).cast(s.TIME).alias("loaded_at"),
-    ).select(pl.col(name).cast(kind) for name, kind in s.TABLES["loads"].columns.items())
+    empty = pl.DataFrame(
+        {"source_file": sorted(set(digests) - set(tied["source_file"]))}, schema={"source_file": pl.String}
+    ).with_columns(
+        pl.lit(UNKNOWN_PERIOD).alias("billing_period"),
+        pl.lit(NO_CURRENCY).alias("currency"),
+        *(pl.lit(0).alias(name) for name in (*_MONEYS, *_COUNTS)),
+    )
+    return (
+        pl.concat([tied, empty], how="diagonal_relaxed")
+        .with_columns(
+            pl.lit(source.id).alias("source_id"),
+            pl.col("source_file").replace_strict(digests, return_dtype=pl.String).alias("file_digest"),
+            pl.lit(batch_id).alias("batch_id"),
+            pl.lit(datetime.now(UTC)).cast(s.TIME).alias("loaded_at"),
+        )
+        .select(pl.col(name).cast(kind) for name, kind in s.TABLES["loads"].columns.items())
+    )
 
 
 def batches_of(loads: pl.DataFrame, *, changed: bool) -> list[Batch]:
-    """The rows of `loads` as one batch a source and period."""
+    """The rows of `loads` as one batch a source and period; files without rows are in none."""
     batches = []
-    summed = loads.group_by("source_id", "billing_period", "currency").agg(pl.col(*_COUNTS, *_MONEYS).sum())
+    summed = (
+        loads.filter(pl.col("rows_read") > 0)
+        .group_by("source_id", "billing_period", "currency")
+        .agg(pl.col(*_COUNTS, *_MONEYS).sum())
+    )
     for (source, period), rows in sorted(summed.group_by("source_id", "billing_period"), key=lambda item: item[0]):
         ordered = rows.sort("currency")
         cost = {
