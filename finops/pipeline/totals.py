@@ -150,11 +150,9 @@ def tied_out(
 def batches_of(loads: pl.DataFrame, *, changed: bool) -> list[Batch]:
     """The rows of `loads` as one batch a source and period; files without rows are in none."""
     batches = []
-    summed = (
-        loads.filter(pl.col("rows_read") > 0)
-        .group_by("source_id", "billing_period", "currency")
-        .agg(pl.col(*_COUNTS, *_MONEYS).sum())
-    )
+    keys = ("source_id", "billing_period", "currency")
+    empty = (pl.col("billing_period") == UNKNOWN_PERIOD) & (pl.col("rows_read") == 0)
+    summed = loads.filter(~empty).group_by(keys).agg(pl.col(*_COUNTS, *_MONEYS).sum())
     for (source, period), rows in sorted(summed.group_by("source_id", "billing_period"), key=lambda item: item[0]):
         ordered = rows.sort("currency")
         cost = {
