@@ -234,7 +234,7 @@ METER_COLUMNS: Final = (
     "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "input_audio_tokens", "cache_read_audio_tokens",
     "output_audio_tokens", "input_image_tokens", "cache_read_image_tokens", "output_image_tokens",
     "input_video_tokens", "output_video_tokens", "characters", "audio_seconds", "document_pages", "web_searches",
-    "file_searches", "requests",
+    "file_searches", "provisioned_unit_hours", "requests",
 )  # fmt: skip
 """What usage counts, each token in one column only; finops/token_prices.py says what each costs."""
 CONTEXT: Final = "context_from_tokens"

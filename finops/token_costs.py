@@ -10,10 +10,11 @@ from typing import Final
 import polars as pl
 
 from finops.schema import CONTEXT, MONEY
-from finops.token_prices import METERS, TIERS, Meter, match, service_tier, unit_price
+from finops.token_prices import METERS, PROVISIONED, TIERS, Meter, match, service_tier, unit_price
 
 KEY: Final = ("date", "provider", "model", "service_tier")
 """What usage is priced by; the service tier may be empty or missing, which is `standard`."""
+_UNITS, _UNIT_HOURS = "provisioned_units", "provisioned_unit_hours"
 PRICED: Final = ("price_status", "cost_usd", "price_date", "price_source", "price_reason")
 
 
@@ -22,16 +23,17 @@ def price(usage: pl.LazyFrame, book: pl.DataFrame, *, parts: bool = False) -> pl
 
     cost_usd = sum over meters of count x amount / unit, each part rounded once, half-even, to 18 decimals [USD].
     Long-context price: all tokens of a row pay the tier that its input tokens per request exceed, or that of its
-    `context_from_tokens`. price_status is `unpriced` and cost_usd empty, with the reason, for an unknown model or
-    service tier, a counted meter without a price, and a long-context tier that cannot be told for want of requests.
-    `usage` has date, provider and model; service_tier, requests, context_from_tokens and any column of METERS may be
-    there; an empty count is zero. It is read twice: once for its distinct names and days.
+    `context_from_tokens`. Provisioned throughput: the unit-hours are priced, and cover the row's tokens.
+    price_status is `unpriced` and cost_usd empty, with the reason, for an unknown model or service tier, a counted
+    meter without a price, and a long-context tier that cannot be told for want of requests. `usage` has date, provider
+    and model; service_tier, requests, context_from_tokens and any column of METERS may be there; an empty count is
+    zero. It is read twice: once for its distinct names and days.
     """
     schema = usage.collect_schema()
     columns = schema.names()
-    optional = {"service_tier": pl.String(), "requests": pl.Int64()}
+    optional = {"service_tier": pl.String(), "requests": pl.Int64(), _UNIT_HOURS: pl.Int64()}
     keyed = usage.with_columns(pl.lit(None, kind).alias(c) for c, kind in optional.items() if c not in columns)
-    meters = [meter for meter in METERS if meter.column in (*columns, "requests")]
+    meters = [meter for meter in METERS if meter.column in (*columns, "requests", _UNIT_HOURS)]
     whole = {name for name, kind in schema.items() if kind.is_integer()}
     cards, rates, steps = _cards(keyed.select(KEY).unique().collect(), book, meters)
     joined = keyed.join(cards.lazy(), on=KEY, how="left", maintain_order="left", nulls_equal=True)
@@ -44,13 +46,18 @@ def price(usage: pl.LazyFrame, book: pl.DataFrame, *, parts: bool = False) -> pl
     )  # fmt: skip
     total = reduce(lambda a, b: a + b, (pl.col(_cost_name(m)).fill_null(0) for m in meters), pl.lit(0, MONEY))
     is_priced = pl.col("price_reason").is_null()
+    shown = [meter for meter in meters if parts and meter.column in (*columns, "requests")]
     return costed.select(
         *columns,
         pl.when(is_priced).then(pl.lit("priced")).otherwise(pl.lit("unpriced")).alias("price_status"),
         pl.when(is_priced).then(total).cast(MONEY).alias("cost_usd"),
         *(pl.when(is_priced).then(pl.col(name)).alias(name) for name in ("price_date", "price_source")),
         "price_reason",
-        *(pl.when(is_priced).then(pl.col(_cost_name(m))).alias(_cost_name(m)) for m in meters if parts),
+        *(
+            pl.when(is_priced).then(pl.col(_cost_name(m))).alias(_cost_name(m))
+            for m in meters
+            if parts and m.column in (*columns, "requests")
+        ),
     )
 
 
@@ -59,6 +66,8 @@ def _part(meter: Meter, kind: pl.DataType) -> pl.Expr:
     rate, count = pl.col(f"_{meter.name}"), pl.col(meter.column)
     cost = (count.cast(kind) * rate).cast(MONEY)
     is_free = rate.is_null() if meter.name == "requests" else count.fill_null(0) == 0
+    if meter.name != _UNITS:
+        is_free |= pl.col("_provisioned").fill_null(False)
     return pl.when(is_free).then(pl.lit(0, MONEY)).otherwise(cost)
 
 
@@ -93,8 +102,11 @@ def _cost_name(meter: Meter) -> str:
 def _why(meters: Sequence[Meter]) -> pl.Expr:
     """The first reason why a row has no price, null where it has one."""
     needs_requests = pl.lit("the price depends on the number of requests, which is missing")
+    needs_hours = pl.lit("provisioned throughput is paid by the hour, and no provisioned_unit_hours are counted")
+    no_hours = pl.col("_provisioned") & (pl.col(_UNIT_HOURS).fill_null(0) == 0)
     return pl.coalesce(
         "_reason",
+        pl.when(no_hours).then(needs_hours),
         pl.when(pl.col("_unclear") | pl.col("requests_cost_usd").is_null()).then(needs_requests),
         *(pl.when(pl.col(_cost_name(m)).is_null()).then(pl.lit(f"no price for {m.name}")) for m in meters),
     ).alias("price_reason")
@@ -130,9 +142,10 @@ def _cards(keys: pl.DataFrame, book: pl.DataFrame, meters: Sequence[Meter]) -> t
             .when(pl.col("_sold")).then(pl.lit("no price on this day"))
             .when(pl.col("_tier").is_in(list(TIERS))).then(pl.format("no {} price", "_tier"))
             .otherwise(pl.format("unknown service tier {}", "_tier")).alias("_reason"),
+            (pl.col("_tier") == PROVISIONED).alias("_provisioned"),
         )
     )  # fmt: skip
-    kept = [*KEY, "_card", "_reason", "price_date", "price_source"]
+    kept = [*KEY, "_card", "_reason", "_provisioned", "price_date", "price_source"]
     return (
         cards.select(*kept, *_steps(steps)),
         rates.select("_rate", *(f"_{meter.name}" for meter in meters)),

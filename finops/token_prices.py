@@ -64,12 +64,13 @@ METERS: Final = (
     Meter("document_pages", "document_pages", ("input_document_kpages",), unit="1K pages"),
     Meter("web_searches", "web_searches", ("web_searches_kcount",), unit="1K searches"),
     Meter("file_searches", "file_searches", ("storage_searches_kcount",), unit="1K searches"),
+    Meter("provisioned_units", "provisioned_unit_hours", (), unit="1 unit-hour"),
     Meter("requests", "requests", ("requests_kcount",), unit="1K requests"),
 )  # fmt: skip
 """A token is counted in exactly one of these columns; none includes another."""
 _PER: Final = {
     "1M tokens": 1_000_000, "1M characters": 1_000_000, "1 hour": 3_600, "1K pages": 1_000, "1K searches": 1_000,
-    "1K requests": 1_000,
+    "1 unit-hour": 1, "1K requests": 1_000,
 }  # fmt: skip
 
 _TEXT = pl.String()
@@ -87,13 +88,19 @@ _RULES: Final[dict[str, pl.DataType]] = {
 LIST_VERSION: Final = "0.2.3"
 LIST_CHECKED: Final = date(2026, 11, 15)
 """The version of genai-prices, and the day for which its prices of 84 models agreed with a second public list."""
-_STANDARD_NAMES: Final = ("", "standard", "default", "on_demand")
+PROVISIONED: Final = "provisioned"
+"""The tier of throughput that is bought by the hour: its unit-hours are priced, its tokens are covered by them."""
+_TIER_NAMES: Final = {
+    **dict.fromkeys(("", "default", "on_demand"), "standard"),
+    **dict.fromkeys(("ptu", "provisioned_managed", "provisioned_throughput"), PROVISIONED),
+}
 TIERS: Final[dict[str, tuple[dict[str, str], ...]]] = {
     "standard": ({},),
     "batch": ({"processing": "batch"},),
     "flex": ({"service_tier": "flex"},),
     "priority": ({"service_tier": "priority"},),
     "fast": ({"service_tier": "fast"}, {"speed": "fast"}),
+    PROVISIONED: (),
 }
 # billed as at least ten seconds a request, which a sum of seconds does not tell
 _MINIMUM_SECONDS: Final = {("groq", "whisper-large-v3"), ("groq", "whisper-large-v3-turbo")}
@@ -317,8 +324,7 @@ def match(provider: str, model: str) -> Match:
 
 def service_tier(tier: pl.Expr) -> pl.Expr:
     """The book's name of a service tier; an empty one and the providers' words for the default are `standard`."""
-    plain = tier.fill_null("").str.strip_chars().str.to_lowercase()
-    return pl.when(plain.is_in(_STANDARD_NAMES)).then(pl.lit("standard")).otherwise(plain)
+    return tier.fill_null("").str.strip_chars().str.to_lowercase().replace(_TIER_NAMES)
 
 
 def unit_price() -> pl.Expr:

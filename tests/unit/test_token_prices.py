@@ -272,6 +272,25 @@ def test_a_company_prices_its_own_model(tmp_path: Path) -> None:
     assert cost(**long, context_from_tokens=50_000) == Decimal(9)
 
 
+PTU = "azure,gpt-5,provisioned_units,ptu,,2026-11-01,,1.5,1 unit-hour,USD,Contract 8,2026-10-30"
+
+
+def test_provisioned_throughput_pays_its_hours_and_not_its_tokens(tmp_path: Path) -> None:
+    """The unit-hours are priced and cover the row's tokens, whatever a token costs by the call."""
+    book = own_book(tmp_path, PTU)
+    row = {"provider": "azure", "model": "gpt-5", "service_tier": "provisioned", "uncached_input_tokens": MILLION}
+    assert priced(book=book, provisioned_unit_hours=2400, **row)["cost_usd"] == 3600
+
+
+def test_provisioned_tokens_without_their_hours_are_unpriced(tmp_path: Path) -> None:
+    """Tokens of provisioned throughput are not free where the hours that pay for them are not counted or not priced."""
+    row = {"provider": "azure", "model": "gpt-5", "service_tier": "PTU", "uncached_input_tokens": MILLION}
+    unpaid = priced(book=own_book(tmp_path, PTU), **row)
+    assert (unpaid["cost_usd"], unpaid["price_status"]) == (None, "unpriced")
+    assert unpaid["price_reason"].startswith("provisioned throughput is paid by the hour")
+    assert priced(provisioned_unit_hours=2400, **row)["price_reason"] == "no provisioned price"
+
+
 @pytest.mark.parametrize(
     ("row", "found", "expected"),
     [
