@@ -53,11 +53,7 @@ def price(usage: pl.LazyFrame, book: pl.DataFrame, *, parts: bool = False) -> pl
         pl.when(is_priced).then(total).cast(MONEY).alias("cost_usd"),
         *(pl.when(is_priced).then(pl.col(name)).alias(name) for name in ("price_date", "price_source")),
         "price_reason",
-        *(
-            pl.when(is_priced).then(pl.col(_cost_name(m))).alias(_cost_name(m))
-            for m in meters
-            if parts and m.column in (*columns, "requests")
-        ),
+        *(pl.when(is_priced).then(pl.col(_cost_name(m))).alias(_cost_name(m)) for m in shown),
     )
 
 
