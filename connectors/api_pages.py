@@ -1,30 +1,28 @@
-"""Saved answers of a provider's cost API: pages of daily buckets, each with results, as JSON files.
+"""Saved answers of a provider's cost and usage APIs: pages of buckets, each with results, as JSON files.
 
 A page is `{"data": [bucket, ...], "has_more": ..., "next_page": ...}`, a bucket holds its times and `results`. Each
-result of a cost page is one source row. The pages of one answer lie in one folder and are told apart by their
-buckets, so their names don't matter: where a page says that more follow, the page of the next bucket must be there.
-Numbers are read as Decimal from their text, never as float.
+result is one source row. The pages of one answer lie in one folder and are told apart by their buckets, so their names
+don't matter: where a page says that more follow, the page of the next bucket must be there. Answers of several
+endpoints may lie in one folder. Numbers are read as Decimal from their text, never as float.
 """
 
+import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-import polars as pl
-
 from connectors import files
-from connectors.registry import PARSED, RAW, REJECT, SOURCE_ROWS, RawPart
-from finops import schema as s
+from connectors.registry import RAW, REJECT, RawPart
 from finops.errors import InputError
 from finops.money import CONTEXT, QUANTUM
 
 SUFFIX: Final = ".json"
-COST, USAGE = "cost", "usage"
+COSTS: Final = "costs"
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 _LIMIT: Final = Decimal(10) ** 20
 """What a Decimal(38, 18) holds before its point."""
@@ -34,7 +32,7 @@ Json = Mapping[str, Any]
 
 
 class BadRow(Exception):
-    """Why a result cannot be a charge, in words."""
+    """Why a result cannot be used, in words."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,7 @@ class Api:
     """How a provider writes its pages.
 
     start, end: names of a bucket's times. instant: one of them as a UTC time, or BadRow. is_page: whether an object is
-    a page of this provider. kind: COST, USAGE or None of a result. amount, currency: a result's, or BadRow.
-    charge: further FOCUS and x_ columns of a result, or BadRow.
+    a page of this provider. kind: COSTS, or the operation whose usage a result is, or None for anything else.
     """
 
     provider: str
@@ -52,55 +49,85 @@ class Api:
     instant: Callable[[object], datetime]
     is_page: Callable[[Json], bool]
     kind: Callable[[Json], str | None]
-    amount: Callable[[Json], Decimal]
-    currency: Callable[[Json], str]
-    charge: Callable[[Json], dict[str, Any]]
+
+    def period(self, bucket: Json) -> tuple[datetime, datetime]:
+        """The bucket's start and end (exclusive); raises BadRow where one cannot be read."""
+        times = []
+        for name in (self.start, self.end):
+            try:
+                times.append(self.instant(bucket.get(name)))
+            except BadRow as reason:
+                raise BadRow(f"{name} {reason}") from reason
+        start, end = times
+        if end <= start:
+            raise BadRow(f"{self.end} does not lie after {self.start}")
+        return start, end
 
 
 @dataclass(frozen=True)
 class Page:
-    """One saved answer. kind is None where no bucket holds a result."""
+    """One saved answer. kind is what its results are, None where no bucket holds one."""
 
     part: RawPart
     buckets: tuple[Json, ...]
     kind: str | None
     has_more: bool
 
+    def results(self) -> Iterator[tuple[int, Json, Any]]:
+        """Each result with its number, from 1, and its bucket."""
+        pairs = ((bucket, result) for bucket in self.buckets for result in bucket["results"])
+        return ((number, *pair) for number, pair in enumerate(pairs, start=1))
+
 
 # ---------------------------------------------------------------------------------------------------- pages of a source
-def find_parts(
-    api: Api, path: Path, *, until: date, options: dict[str, str] | None, say: Callable[[str], None]
-) -> list[RawPart]:
-    """The pages that hold costs; usage pages are left out and named through say.
+@dataclass(frozen=True)
+class _Outline:
+    """What is kept of a page to judge it beside the others: digest of its buckets, their starts, where they end."""
+
+    part: RawPart
+    kind: str | None
+    has_more: bool
+    digest: str
+    first: datetime | None
+    filled: tuple[datetime, ...]
+    end: datetime | None
+
+    @property
+    def folder(self) -> Path:
+        return self.part.path.parent
+
+
+def find_parts(api: Api, path: Path, *, until: date, options: dict[str, str] | None) -> list[RawPart]:
+    """The pages at a path, each with what it holds; a page without a result holds what the others of its folder do.
 
     Raises InputError that names the file for a page that is damaged, is no page of this provider, comes twice, or is
-    missing, and where there are usage pages only.
+    missing.
     """
     found = files.find_parts(path, until=until, options=options, suffixes=(SUFFIX,))
-    pages = [_page(api, part) for part in found]
-    costs = [p for p in pages if p.kind == COST]
-    usage = [p.part.name for p in pages if p.kind == USAGE]
-    if usage and not costs:
-        raise InputError(
-            f"{path} holds {api.provider} usage pages only ({_listed(usage)}): tokens and requests, no cost",
-            expected=f"pages of {api.provider}'s cost endpoint",
-            next_step="save the cost pages of the same days to the folder",
-        )
-    _refuse_twice(api, costs)
-    _refuse_gaps(api, pages)
-    if usage:
-        say(f"{api.provider}: {len(usage)} usage page(s) hold tokens, no cost, and are not charged: {_listed(usage)}")
-    return [p.part for p in costs or pages]
+    pages = [_outline(api, part) for part in found]
+    _refuse_twice(pages)
+    _refuse_gaps(pages)
+    kinds: dict[Path, set[str]] = {}
+    for page in pages:
+        kinds.setdefault(page.folder, set()).update({page.kind} - {None})
+    only_usage = {folder for folder, held in kinds.items() if held and COSTS not in held}
+    return [
+        replace(p.part, holds="usage")
+        if p.kind not in (COSTS, None) or (p.kind is None and p.folder in only_usage)
+        else p.part
+        for p in pages
+    ]
 
 
-def _page(api: Api, part: RawPart) -> Page:
+def read_page(api: Api, part: RawPart) -> Page:
+    """The page in a file; raises InputError that names it where it is damaged, an error, or of another format."""
     document = _read(part.path)
     error = document.get("error")
     if error is not None:
         said = error.get("message") if isinstance(error, dict) else error
         raise InputError(
             f'{part.path} is an error that {api.provider} answered, no page: "{said}"',
-            expected="a page of costs",
+            expected="a page of costs or usage",
             next_step="delete the file and fetch its page again",
         )
     buckets = document.get("data")
@@ -111,18 +138,18 @@ def _page(api: Api, part: RawPart) -> Page:
     ):
         raise InputError(
             f"{part.path} is no page of {api.provider}; it holds {_listed(list(document)) or 'nothing'}",
-            expected=f"an answer of {api.provider}'s cost endpoint: data, with buckets of results, and has_more",
+            expected=f"an answer of its cost or usage endpoint: data, with buckets of results, and has_more",
             next_step="name the right --connector for this file, or fetch it again",
         )
     results = [result for bucket in buckets for result in bucket["results"]]
-    kinds = {api.kind(r) for r in results if isinstance(r, dict)}
-    if results and not kinds & {COST, USAGE}:
+    kinds = sorted({kind for r in results if isinstance(r, dict) and (kind := api.kind(r))})
+    if results and not kinds:
         raise InputError(
             f"{part.path} holds results that are neither costs nor usage of {api.provider}",
-            expected=f"results of {api.provider}'s cost endpoint",
+            expected=f"results of {api.provider}'s cost or usage endpoint",
             next_step="name the right --connector for this file",
         )
-    kind = COST if COST in kinds else USAGE if USAGE in kinds else None
+    kind = COSTS if COSTS in kinds else next(iter(kinds), None)
     return Page(part, tuple(buckets), kind, bool(document.get("has_more")))
 
 
@@ -145,42 +172,59 @@ def _read(path: Path) -> Json:
     return document
 
 
-def _refuse_twice(api: Api, costs: list[Page]) -> None:
-    """The same page again, anywhere, or a bucket that two pages of a folder hold, would be charged twice."""
-    contents: dict[str, Page] = {}
-    holders: dict[tuple[Path, datetime], Page] = {}
-    for page in costs:
-        other = contents.setdefault(_as_json(page.buckets), page)
+def _outline(api: Api, part: RawPart) -> _Outline:
+    page = read_page(api, part)
+    starts = [_time(api, bucket, api.start) for bucket in page.buckets]
+    return _Outline(
+        part=part,
+        kind=page.kind,
+        has_more=page.has_more,
+        digest=hashlib.sha256(as_json(page.buckets).encode()).hexdigest(),
+        first=starts[0] if starts else None,
+        filled=tuple(t for t, bucket in zip(starts, page.buckets, strict=True) if t and bucket["results"]),
+        end=_time(api, page.buckets[-1], api.end) if page.buckets else None,
+    )
+
+
+def _refuse_twice(pages: list[_Outline]) -> None:
+    """The same page again, anywhere, or a bucket that two pages of one answer hold, would be counted twice."""
+    contents: dict[str, _Outline] = {}
+    holders: dict[tuple[Path, str, datetime], _Outline] = {}
+    for page in pages:
+        if page.kind is None:
+            continue
+        other = contents.setdefault(page.digest, page)
         if other is not page:
             raise InputError(
                 f"{page.part.path} is the same page as {other.part.path}",
                 expected="each page once: a pull that gets one again is in a loop",
                 next_step="delete one of them and check that no page is missing",
             )
-        for start in (_time(api, bucket, api.start) for bucket in page.buckets if bucket["results"]):
-            other = holders.setdefault((page.part.path.parent, start), page) if start else page
+        for start in page.filled:
+            other = holders.setdefault((page.folder, page.kind, start), page)
             if other is not page:
                 raise InputError(
                     f"the bucket of {start} is in {page.part.path} and in {other.part.path}",
-                    expected="each day once: what two pages hold would be charged twice",
+                    expected="each day once: what two pages hold would be counted twice",
                     next_step="keep the pages of one pull in the folder and delete the others",
                 )
 
 
-def _refuse_gaps(api: Api, pages: list[Page]) -> None:
+def _refuse_gaps(pages: list[_Outline]) -> None:
     """A page that says that more follow needs the page whose first bucket starts where its last one ends.
 
-    Pages without a result fit costs and usage alike. The pages of usage itself are not charged, so none is missed.
+    Pages without a result fit every kind.
     """
-    for page in (p for p in pages if p.has_more and p.kind != USAGE):
-        end = _time(api, page.buckets[-1], api.end) if page.buckets else None
-        others = (
-            p
-            for p in pages
-            if p.part.path.parent == page.part.path.parent and (page.kind is None or p.kind in (COST, None))
-        )
-        if end is None or end not in (_time(api, p.buckets[0], api.start) for p in others if p.buckets):
-            which = f"starts at {end:%Y-%m-%dT%H:%M:%SZ}" if end else "starts where it ends"
+    starts: dict[tuple[Path, str | None], set[datetime | None]] = {}
+    for page in pages:
+        starts.setdefault((page.folder, page.kind), set()).add(page.first)
+    for page in (p for p in pages if p.has_more):
+        following = [
+            held for (folder, kind), held in starts.items()
+            if folder == page.folder and (page.kind is None or kind in (page.kind, None))
+        ]  # fmt: skip
+        if page.end is None or not any(page.end in held for held in following):
+            which = f"starts at {page.end:%Y-%m-%dT%H:%M:%SZ}" if page.end else "starts where it ends"
             raise InputError(
                 f"{page.part.path} says that more pages follow, but the page that {which} is missing",
                 expected="all pages of an answer in one folder, up to the one with has_more false",
@@ -200,88 +244,21 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_LISTED]) + more
 
 
-# ----------------------------------------------------------------------------------------------------- rows of a page
-def parse(api: Api, part: RawPart) -> pl.LazyFrame:
-    """The results of a cost page as charges, one each; see connectors.registry.
-
-    Raises InputError for a file that is no page of costs.
-    """
-    page = _page(api, part)
-    if page.kind == USAGE:
-        raise InputError(
-            f"{part.path} is a usage page: tokens and requests, no cost",
-            expected=f"a page of {api.provider}'s cost endpoint",
-            next_step="ingest the cost pages of the same days",
-        )
-    results = [(bucket, result) for bucket in page.buckets for result in bucket["results"]]
-    rows = [
-        {**_row(api, bucket, result, part), s.SOURCE_FILE: part.name, s.SOURCE_ROW: row, SOURCE_ROWS: 1}
-        for row, (bucket, result) in enumerate(results, start=1)
-    ]
-    return pl.DataFrame(rows, schema=PARSED).lazy()
-
-
-def _row(api: Api, bucket: Json, result: object, part: RawPart) -> dict[str, Any]:
-    """The result's charge, or what could be read of it with everything that is wrong."""
+# ------------------------------------------------------------------------------------------------------ rows and cells
+def row_of(steps: Sequence[Callable[[], dict[str, Any]]], bucket: Json, result: object) -> dict[str, Any]:
+    """What the steps read, together; where some raise BadRow also all their reasons and the result verbatim."""
     row: dict[str, Any] = {}
     wrong: list[str] = []
-    steps: list[Callable[[], dict[str, Any]]] = [lambda: _periods(api, bucket)]
-    if isinstance(result, dict) and api.kind(result) == COST:
-        steps += [
-            lambda: _costs(api.amount(result)),
-            lambda: {s.BILLING_CURRENCY: api.currency(result)},
-            lambda: api.charge(result),
-        ]
-    else:
-        wrong.append("the result is no cost")
     for step in steps:
         try:
             row |= step()
         except BadRow as reason:
             wrong.append(str(reason))
     if wrong:
-        return row | {REJECT: "; ".join(wrong), RAW: _as_json({**bucket, "results": [result]})}
-    if row[s.CHARGE_CATEGORY] == "Credit":
-        row |= dict.fromkeys((s.CONSUMED_QUANTITY, s.CONSUMED_UNIT))
-    return row | {
-        s.SERVICE_PROVIDER_NAME: api.provider, s.HOST_PROVIDER_NAME: api.provider, s.INVOICE_ISSUER_NAME: api.provider,
-        s.BILLING_ACCOUNT_ID: part.options.get("organization") or api.provider,
-        s.SERVICE_CATEGORY: "AI and Machine Learning",
-        s.SERVICE_SUBCATEGORY: "AI and Machine Learning/Generative AI",
-        s.IS_AI: True, s.HOSTING: "api",
-    }  # fmt: skip
+        row |= {REJECT: "; ".join(wrong), RAW: as_json({**bucket, "results": [result]})}
+    return row
 
 
-def _costs(amount: Decimal) -> dict[str, Any]:
-    """The endpoints state one amount, what is billed; below zero it is money given back."""
-    costs = (s.BILLED_COST, s.EFFECTIVE_COST, s.LIST_COST, s.CONTRACTED_COST)
-    credit = amount < 0
-    return {
-        **dict.fromkeys(costs, amount),
-        s.CHARGE_CATEGORY: "Credit" if credit else "Usage",
-        s.CHARGE_FREQUENCY: "One-Time" if credit else "Usage-Based",
-    }
-
-
-def _periods(api: Api, bucket: Json) -> dict[str, datetime]:
-    times = []
-    for name in (api.start, api.end):
-        try:
-            times.append(api.instant(bucket.get(name)))
-        except BadRow as reason:
-            raise BadRow(f"{name} {reason}") from reason
-    start, end = times
-    if end <= start:
-        raise BadRow(f"{api.end} does not lie after {api.start}")
-    month = start.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    following = month.replace(year=month.year + month.month // 12, month=month.month % 12 + 1)
-    return {
-        s.CHARGE_PERIOD_START: start, s.CHARGE_PERIOD_END: end,
-        s.BILLING_PERIOD_START: month, s.BILLING_PERIOD_END: following,
-    }  # fmt: skip
-
-
-# -------------------------------------------------------------------------------------------------------------- cells
 def number(value: object, name: str) -> Decimal:
     """A JSON number, or a text that is one, as Decimal; raises BadRow with the name for anything else."""
     if value is None:
@@ -300,14 +277,6 @@ def stored(value: Decimal) -> Decimal:
     return value.quantize(QUANTUM, context=CONTEXT)
 
 
-def currency(value: object) -> str:
-    """The ISO 4217 code in capitals; raises BadRow for anything else."""
-    code = value.strip().upper() if isinstance(value, str) else ""
-    if re.fullmatch("[A-Z]{3}", code):
-        return code
-    raise BadRow(f'currency is "{value}", which is no ISO 4217 code' if value else "currency is missing")
-
-
 def text(value: object) -> str | None:
     """A cell as text; null where it is null or blank."""
     return None if value is None else str(value).strip() or None
@@ -316,8 +285,9 @@ def text(value: object) -> str | None:
 def details(pairs: Mapping[str, object]) -> str | None:
     """The pairs that say something as a JSON object; null when none does."""
     said = {key: value for key, value in pairs.items() if value is not None}
-    return _as_json(said) if said else None
+    return as_json(said) if said else None
 
 
-def _as_json(value: object) -> str:
+def as_json(value: object) -> str:
+    """The value as JSON text; a Decimal becomes a text of its digits."""
     return json.dumps(value, ensure_ascii=False, default=str)

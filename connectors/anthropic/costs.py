@@ -17,21 +17,18 @@ The report leaves out the costs of the priority tier, and holds no quantities. S
 report, checked 2026-11-21; it names three token types, and those of cache writes are read by their prefix.
 """
 
-from collections.abc import Callable
-from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
-from connectors import api_pages
-from connectors.api_pages import COST, USAGE, Api, BadRow, Json, currency, details, number, stored, text
+from connectors import api_costs
+from connectors.anthropic.pages import API
+from connectors.api_costs import Costs, currency
+from connectors.api_pages import BadRow, Json, details, number, stored, text
 from connectors.registry import RawPart
 from finops import schema as s
 from finops.money import CONTEXT
-
-NAME: Final = "anthropic"
 
 TOKEN_TYPES: Final = {
     "uncached_input_tokens": ("Input", "Uncached"),
@@ -45,30 +42,9 @@ _MAPPED: Final = (
 )  # fmt: skip
 
 
-def find_parts(
-    path: Path, *, until: date, options: dict[str, str] | None = None, say: Callable[[str], None]
-) -> list[RawPart]:
-    """The cost pages at a path; see connectors.api_pages.find_parts."""
-    return api_pages.find_parts(API, path, until=until, options=options, say=say)
-
-
 def parse(part: RawPart) -> pl.LazyFrame:
     """The page's costs as charges; see connectors.registry."""
-    return api_pages.parse(API, part)
-
-
-def _instant(value: object) -> datetime:
-    try:
-        time = datetime.fromisoformat(value if isinstance(value, str) else "")
-    except ValueError as error:
-        raise BadRow("is missing" if value is None else f'is "{value}", which is no RFC 3339 time') from error
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
-
-
-def _kind(result: Json) -> str | None:
-    if result.keys() & {"amount", "cost_type"}:
-        return COST
-    return USAGE if result.keys() & {"uncached_input_tokens", "output_tokens"} else None
+    return api_costs.parse(COSTS, part)
 
 
 def _amount(result: Json) -> Decimal:
@@ -104,14 +80,4 @@ def _charge(result: Json) -> dict[str, Any]:
     }
 
 
-API: Final = Api(
-    provider="Anthropic",
-    start="starting_at",
-    end="ending_at",
-    instant=_instant,
-    is_page=lambda document: "object" not in document,
-    kind=_kind,
-    amount=_amount,
-    currency=_currency,
-    charge=_charge,
-)
+COSTS: Final = Costs(api=API, amount=_amount, currency=_currency, charge=_charge)

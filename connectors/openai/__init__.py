@@ -1,5 +1,7 @@
 """OpenAI: its costs and its usage, from saved or pulled pages of the organization API."""
 
-from connectors.openai.costs import NAME, find_parts, parse
+from connectors.openai.costs import parse
+from connectors.openai.pages import NAME, find_parts
+from connectors.openai.usage import parse_usage
 
-__all__ = ["NAME", "find_parts", "parse"]
+__all__ = ["NAME", "find_parts", "parse", "parse_usage"]

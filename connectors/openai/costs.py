@@ -17,20 +17,17 @@ Source: the API reference of the costs endpoint, checked 2026-11-21.
 """
 
 import re
-from collections.abc import Callable
-from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
-from connectors import api_pages
-from connectors.api_pages import COST, USAGE, Api, BadRow, Json, currency, details, number, stored, text
+from connectors import api_costs
+from connectors.api_costs import Costs, currency
+from connectors.api_pages import Json, details, number, stored, text
+from connectors.openai.pages import API
 from connectors.registry import RawPart
 from finops import schema as s
-
-NAME: Final = "openai"
 
 UNITS: Final = {
     "tokens": "Tokens", "1000_tokens": "1000 Tokens", "duration_seconds": "Seconds", "duration_minutes": "Minutes",
@@ -42,30 +39,9 @@ TIERS: Final = ("batch", "priority", "flex", "standard")
 _MAPPED: Final = ("object", "amount", "line_item", "project_id", "quantity", "quantity_unit")
 
 
-def find_parts(
-    path: Path, *, until: date, options: dict[str, str] | None = None, say: Callable[[str], None]
-) -> list[RawPart]:
-    """The cost pages at a path; see connectors.api_pages.find_parts."""
-    return api_pages.find_parts(API, path, until=until, options=options, say=say)
-
-
 def parse(part: RawPart) -> pl.LazyFrame:
     """The page's costs as charges; see connectors.registry."""
-    return api_pages.parse(API, part)
-
-
-def _instant(value: object) -> datetime:
-    try:
-        return datetime.fromtimestamp(int(number(value, "time")), UTC)
-    except (BadRow, ValueError, OverflowError, OSError) as error:
-        raise BadRow("is missing" if value is None else f'is "{value}", which is no time in seconds') from error
-
-
-def _kind(result: Json) -> str | None:
-    name = str(result.get("object"))
-    if name == "organization.costs.result":
-        return COST
-    return USAGE if name.startswith("organization.usage.") else None
+    return api_costs.parse(COSTS, part)
 
 
 def _amount(result: Json) -> Decimal:
@@ -118,14 +94,4 @@ def _price_details(line_item: str | None) -> dict[str, str | None]:
     }
 
 
-API: Final = Api(
-    provider="OpenAI",
-    start="start_time",
-    end="end_time",
-    instant=_instant,
-    is_page=lambda document: document.get("object") == "page",
-    kind=_kind,
-    amount=_amount,
-    currency=_currency,
-    charge=_charge,
-)
+COSTS: Final = Costs(api=API, amount=_amount, currency=_currency, charge=_charge)
