@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from connectors import files, registry
-from finops import prices
+from finops import prices, token_prices
 from finops.config import FILE_NAME, Config, FinanceTables
 from finops.errors import ConfigError, FinopsError
 from finops.schema import TABLES
@@ -52,6 +52,7 @@ def doctor(config: Config, lake: Lake, *, today: date) -> list[Diagnosis]:
         _lake(lake),
         *_engines(),
         *_prices(today),
+        *_token_prices(config, today),
     ]
 
 
@@ -72,7 +73,7 @@ def _sources(config: Config, today: date) -> Iterator[Diagnosis]:
         except FinopsError as error:
             yield Diagnosis(name, "failed", error.found, error.next_step)
         else:
-            yield Diagnosis(name, "ok", f"{len(parts)} file(s) at {config.files_of(source)}")
+            yield Diagnosis(name, "ok", f"{len(parts)} file(s) at {source.path or config.files_of(source)}")
 
 
 def _tables(config: Config) -> Iterator[Diagnosis]:
@@ -120,3 +121,20 @@ def _prices(today: date) -> Iterator[Diagnosis]:
     for fault in prices.load_prices().findings.to_dicts():
         machine = f"{fault['provider']} {fault['region']} {fault['instance_type']}"
         yield Diagnosis("prices", "ok", f"{machine} is not used: {fault['rule']}")
+
+
+def _token_prices(config: Config, today: date) -> Iterator[Diagnosis]:
+    """The list of token prices with its age, and the company's own."""
+    days = (today - token_prices.LIST_CHECKED).days
+    detail = f"list of {token_prices.LIST_CHECKED}, {days} days old (genai-prices {token_prices.LIST_VERSION})"
+    if days > STALE_PRICES_DAYS:
+        yield Diagnosis("token prices", "warning", detail, "install a newer finops, or add prices of your own")
+    else:
+        yield Diagnosis("token prices", "ok", detail)
+    for path in config.prices.tokens:
+        try:
+            rows = len(token_prices.load_book([config.path(path)])) - len(token_prices.load_book())
+        except FinopsError as error:
+            yield Diagnosis("token prices", "failed", error.found, error.next_step)
+        else:
+            yield Diagnosis("token prices", "ok", f"{rows} contracted price(s) in {path}")

@@ -21,6 +21,7 @@ def test_an_empty_home_is_told_how_to_begin(config: Config) -> None:
     found = diagnoses(config)
     assert {check: d.status for check, d in found.items() if check != "prices"} == {
         "config": "warning", "sources": "warning", "lake": "warning", "forecast engine": "ok", "solver": "ok",
+        "token prices": "ok",
     }  # fmt: skip
     assert found["config"].next_step == "finops init"
     assert found["lake"].next_step == "finops ingest"
@@ -49,3 +50,21 @@ def test_the_age_of_shipped_prices_is_said(config: Config) -> None:
     prices = diagnoses(config)["prices"]
     assert "aws 356" in prices.detail
     assert prices.status == "warning"
+
+
+def test_the_age_of_token_prices_is_said(home: Path) -> None:
+    """The list's day and age are told, old ones warn, and a contracted price file counts its prices or fails."""
+    home.mkdir()
+    header = (
+        "provider,model,meter,service_tier,context_from_tokens,valid_from,valid_to,amount,unit,currency,source,checked"
+    )
+    price = "openai,gpt-5,output,,,2026-11-01,,9,1M tokens,USD,Contract 7,2026-10-30"
+    (home / "prices.csv").write_text(f"{header}\n{price}\n")
+    (home / "finops.toml").write_text('[prices]\ntokens = ["prices.csv", "nowhere.csv"]')
+    config = load_config(home)
+    told = [d for d in doctor(config, Lake.of(config), today=TODAY) if d.check == "token prices"]
+    assert [d.status for d in told] == ["ok", "ok", "failed"]
+    assert "6 days old" in told[0].detail
+    assert told[1].detail.startswith("1 contracted price(s)")
+    later = doctor(config, Lake.of(config), today=date(2027, 11, 21))
+    assert next(d for d in later if d.check == "token prices").status == "warning"
