@@ -3,6 +3,7 @@
 from datetime import date
 from pathlib import Path
 
+from finops import token_prices
 from finops.config import Config, load_config
 from finops.pipeline.setup import Diagnosis, doctor
 from finops.store import Lake
