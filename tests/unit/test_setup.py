@@ -56,9 +56,7 @@ def test_the_age_of_shipped_prices_is_said(config: Config) -> None:
 def test_the_age_of_token_prices_is_said(home: Path) -> None:
     """The list's day and age are told, old ones warn, and a contracted price file counts its prices or fails."""
     home.mkdir()
-    header = (
-        "provider,model,meter,service_tier,context_from_tokens,valid_from,valid_to,amount,unit,currency,source,checked"
-    )
+    header = ",".join(token_prices.BOOK)
     price = "openai,gpt-5,output,,,2026-11-01,,9,1M tokens,USD,Contract 7,2026-10-30"
     (home / "prices.csv").write_text(f"{header}\n{price}\n")
     (home / "finops.toml").write_text('[prices]\ntokens = ["prices.csv", "nowhere.csv"]')
