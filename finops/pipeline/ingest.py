@@ -9,7 +9,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final, cast
 
@@ -32,6 +32,7 @@ from finops import schema as s
 from finops.classify import classify
 from finops.config import Config, Source
 from finops.errors import InputError, LoadRefused
+from finops.pipeline import pulling
 from finops.pipeline.daily import spend_daily
 from finops.pipeline.totals import UNKNOWN_PERIOD, Batch, batches_of, known_currency, read_totals, tied_out
 from finops.pipeline.usage import refuse_lost_usage, usage_daily, usage_quarantine, usage_totals
@@ -54,11 +55,15 @@ def ingest(
 ) -> list[Batch]:
     """Load a source's files; the same files again change nothing and report the same figures.
 
-    until: day (exclusive) up to which ledgers that grow with time are charged. period: load only that month.
-    replace: allow a load that leaves out a file which a partition already holds. Raises InputError for files that
-    cannot be read, LoadRefused for a load that would drop rows of a file it does not have.
+    A source with `pull` is pulled first; its months are whole, so a page that is gone was restated. until: day
+    (exclusive) up to which sources that grow with time are read. period: load only that month. replace: allow a load
+    that leaves out a file which a partition already holds. Raises InputError for files that cannot be read, LoadRefused
+    for a load that would drop rows of a file it does not have, SourceUnreachable as `pulling.pull` does.
     """
     reader = connector(source.connector)
+    if source.pull is not None:
+        pulling.pull(config, source, today=until - timedelta(days=1), say=say)
+        replace = True
     path = config.files_of(source)
     parts = files.source_parts(reader, path, until=until, options=source.options, say=say)
     rules = load_rules(tuple(config.path(p) for p in config.classification.rules))
@@ -103,7 +108,7 @@ def _batch_id(
     """A fingerprint of everything that the stored rows are made from."""
     mappings = lake.scan("mappings").collect().sort("kind", "match").write_json()
     made_from = [
-        source.model_dump_json(exclude={"path"}),
+        source.model_dump_json(exclude={"path", "pull"}),
         sorted(digests.items()),
         schema_digest(),
         rules.digest,

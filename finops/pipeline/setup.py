@@ -10,8 +10,9 @@ from typing import Literal
 
 from connectors import files, registry
 from finops import prices, token_prices
-from finops.config import FILE_NAME, Config, FinanceTables
+from finops.config import FILE_NAME, Config, FinanceTables, Source
 from finops.errors import ConfigError, FinopsError
+from finops.pipeline import pulling
 from finops.schema import TABLES
 from finops.store import Lake
 
@@ -67,6 +68,9 @@ def _sources(config: Config, today: date) -> Iterator[Diagnosis]:
         yield Diagnosis("sources", "warning", "no source is configured", "add [[sources]] to finops.toml")
     for source in config.sources:
         name = f"source {source.id}"
+        if source.pull is not None:
+            yield from _pulled(config, source, name, today)
+            continue
         try:
             reader = registry.connector(source.connector)
             parts = files.source_parts(reader, config.files_of(source), until=today, say=lambda _: None)
@@ -74,6 +78,23 @@ def _sources(config: Config, today: date) -> Iterator[Diagnosis]:
             yield Diagnosis(name, "failed", error.found, error.next_step)
         else:
             yield Diagnosis(name, "ok", f"{len(parts)} file(s) at {source.path or config.files_of(source)}")
+
+
+def _pulled(config: Config, source: Source, name: str, today: date) -> Iterator[Diagnosis]:
+    """What the key of a pulled source can read, one endpoint at a time."""
+    try:
+        probes = pulling.probe(config, source, today=today)
+    except FinopsError as error:
+        yield Diagnosis(name, "failed", error.found, error.next_step)
+        return
+    answered = [probe.endpoint for probe in probes if probe.status == "ok"]
+    if answered:
+        yield Diagnosis(name, "ok", f"{len(answered)} endpoint(s) answer: {', '.join(answered)}")
+    for probe in probes:
+        if probe.status == "not offered":
+            yield Diagnosis(name, "ok", f"{probe.endpoint} is not offered and left out: {probe.found}")
+        elif probe.status != "ok":
+            yield Diagnosis(name, "failed", f"{probe.endpoint}: {probe.found}", probe.next_step)
 
 
 def _tables(config: Config) -> Iterator[Diagnosis]:
