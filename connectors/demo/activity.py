@@ -5,14 +5,14 @@ that a workload more or less leaves the others as they are.
 """
 
 from datetime import timedelta
-from typing import Final
+from typing import Final, Protocol
 from zlib import crc32
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from connectors.demo.company import WORKLOADS, Calendar, Workload
+from connectors.demo.company import WORKLOADS, Calendar, Rhythm, Workload
 from connectors.demo.incidents import ramp
 from connectors.demo.skus import MONTHLY_UNITS, unit_of
 
@@ -34,6 +34,21 @@ LEAST_HOURS: Final = 0.25
 Days = NDArray[np.float64]
 
 
+class Demand(Protocol):
+    """How something that runs every day goes up and down; see company.Workload."""
+
+    @property
+    def growth(self) -> float: ...
+    @property
+    def rhythm(self) -> Rhythm: ...
+    @property
+    def noise(self) -> float: ...
+    @property
+    def since(self) -> int | None: ...
+    @property
+    def until(self) -> int | None: ...
+
+
 def daily_usage(calendar: Calendar, seed: int) -> pl.DataFrame:
     """Quantities by day, workload, resource and SKU; usual_quantity is what there were without the incidents."""
     days = (calendar.end - calendar.start).days + 1
@@ -43,18 +58,18 @@ def daily_usage(calendar: Calendar, seed: int) -> pl.DataFrame:
 
 
 def _usage(work: Workload, calendar: Calendar, offsets: NDArray[np.int64], rng: np.random.Generator) -> pl.DataFrame:
-    demand = _demand(work, calendar, offsets, rng)
+    demanded = demand(work, calendar, offsets, rng)
     above_usual = ramp(offsets) if work.name == RAMPED else np.ones(len(offsets))
     cells = []
     for sku, amount in work.amounts.items():
         if work.fleet:
-            quantity = _fleet_hours(demand * amount, rng)
+            quantity = _fleet_hours(demanded * amount, rng)
         else:
             if unit_of(sku) in MONTHLY_UNITS:
                 amount_by_day = amount / _days_of_month(calendar, len(offsets))
             else:
                 amount_by_day = np.full(len(offsets), amount)
-            quantity = _metered(demand * amount_by_day, work, rng) * above_usual[:, None]
+            quantity = _metered(demanded * amount_by_day, work, rng) * above_usual[:, None]
         day, resource = np.nonzero(quantity)
         cells.append(
             pl.DataFrame({
@@ -72,7 +87,7 @@ def _usage(work: Workload, calendar: Calendar, offsets: NDArray[np.int64], rng: 
     )
 
 
-def _demand(work: Workload, calendar: Calendar, offsets: NDArray[np.int64], rng: np.random.Generator) -> Days:
+def demand(work: Demand, calendar: Calendar, offsets: NDArray[np.int64], rng: np.random.Generator) -> Days:
     """Demand of each day as a ratio of the last day's plan: growth x weekday x noise, 0 where it does not run."""
     weekday = (calendar.end.weekday() + offsets) % 7
     growth = work.growth ** (offsets / 365)
