@@ -49,13 +49,12 @@ def save(path: Path, *buckets: Json, has_more: bool = False) -> Path:
     return path
 
 
-def parts(path: Path, said: list[str] | None = None) -> list[RawPart]:
-    say = (said if said is not None else []).append
-    return files.source_parts(connector("anthropic"), path, until=TODAY, say=say)
+def parts(path: Path) -> list[RawPart]:
+    return files.source_parts(connector("anthropic"), path, until=TODAY, say=lambda _: None)
 
 
 def parsed(path: Path) -> pl.DataFrame:
-    return pl.concat([anthropic.parse(part).collect() for part in parts(path)])
+    return pl.concat([anthropic.parse(part).collect() for part in parts(path) if part.holds == "charges"])
 
 
 def charge(folder: Path, **fields: object) -> dict[str, Any]:
@@ -74,11 +73,11 @@ def pages(tmp_path: Path, shared: Path) -> Path:
 
 @pytest.mark.shared
 def test_the_sample_sums_to_its_control_total(pages: Path, load: Callable[..., list[Batch]], lake: Lake) -> None:
-    """293992.19659 cents are 2939.9219659 USD, read, stored and classified as model calls of Anthropic."""
+    """293992.19659 cents are 2939.9219659 USD, read, stored and classified as model calls; usage adds none."""
     (batch,) = load(pages, "anthropic")
     (total,) = batch.billed_cost
     assert (total.currency, total.read, total.stored) == ("USD", *[Decimal("293992.19659") / 100] * 2)
-    assert (batch.rows_read, batch.rows_quarantined, batch.billing_period) == (10, 0, "2026-10")
+    assert (batch.rows_read, batch.rows_quarantined, batch.billing_period) == (10 + 5, 0, "2026-10")
     charges = lake.scan("charges").collect()
     assert charges[s.IS_AI].all()
     assert set(charges[s.DRIVER]) == {"model_api"}
@@ -96,15 +95,14 @@ def test_the_sample_sums_to_its_control_total(pages: Path, load: Callable[..., l
 
 
 @pytest.mark.shared
-def test_usage_pages_are_named_and_not_charged(pages: Path) -> None:
-    """Usage pages beside cost pages are left out and said; alone they are refused."""
-    said: list[str] = []
-    assert [part.name for part in parts(pages, said)] == ["cost_report_page1.json", "cost_report_page2.json"]
-    assert "usage_report_messages_page1.json, usage_report_messages_page2.json" in said[0]
+def test_each_page_says_what_it_holds(pages: Path) -> None:
+    """Costs and usage in one folder are told apart by their results; usage alone is fine, it holds no charges."""
+    held = {part.name: part.holds for part in parts(pages)}
+    usage = {"usage_report_messages_page1.json": "usage", "usage_report_messages_page2.json": "usage"}
+    assert held == {"cost_report_page1.json": "charges", "cost_report_page2.json": "charges", **usage}
     for page in pages.glob("cost_report*"):
         page.unlink()
-    with pytest.raises(InputError, match="usage pages only"):
-        parts(pages)
+    assert {part.name: part.holds for part in parts(pages)} == usage
 
 
 @pytest.mark.shared
@@ -117,10 +115,12 @@ def test_a_saved_error_is_refused(pages: Path, shared: Path) -> None:
 
 @pytest.mark.shared
 def test_the_last_page_must_be_there(pages: Path) -> None:
-    """Without its second page the report is refused, and the day that is missing is named."""
-    (pages / "cost_report_page2.json").unlink()
-    with pytest.raises(InputError, match=r"cost_report_page1.json .* starts at 2026-10-03T00:00:00Z is missing"):
-        parts(pages)
+    """Without its second page a report of costs or usage is refused, and the day that is missing is named."""
+    for name in ("cost_report", "usage_report_messages"):
+        second = (pages / f"{name}_page2.json").rename(pages / "elsewhere")
+        with pytest.raises(InputError, match=rf"{name}_page1.json .* starts at 2026-10-03T00:00:00Z is missing"):
+            parts(pages)
+        second.rename(pages / f"{name}_page2.json")
 
 
 @settings(max_examples=50, deadline=None)

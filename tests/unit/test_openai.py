@@ -50,13 +50,12 @@ def save(path: Path, *buckets: str, has_more: bool = False) -> Path:
     return path
 
 
-def parts(path: Path, said: list[str] | None = None) -> list[RawPart]:
-    say = (said if said is not None else []).append
-    return files.source_parts(connector("openai"), path, until=TODAY, say=say)
+def parts(path: Path) -> list[RawPart]:
+    return files.source_parts(connector("openai"), path, until=TODAY, say=lambda _: None)
 
 
 def parsed(path: Path) -> pl.DataFrame:
-    return pl.concat([openai.parse(part).collect() for part in parts(path)])
+    return pl.concat([openai.parse(part).collect() for part in parts(path) if part.holds == "charges"])
 
 
 def charge(folder: Path, **fields: Any) -> dict[str, Any]:
@@ -75,11 +74,11 @@ def pages(tmp_path: Path, shared: Path) -> Path:
 
 @pytest.mark.shared
 def test_the_sample_sums_to_its_control_total(pages: Path, load: Callable[..., list[Batch]], lake: Lake) -> None:
-    """1207.9973456789 USD are read, stored and classified as model calls, credit included."""
+    """1207.9973456789 USD are read, stored and classified as model calls, credit included; usage adds no money."""
     (batch,) = load(pages, "openai")
     (total,) = batch.billed_cost
     assert (total.currency, total.read, total.stored) == ("USD", *[Decimal("1207.9973456789")] * 2)
-    assert (batch.rows_read, batch.rows_quarantined, batch.billing_period) == (10, 0, "2026-10")
+    assert (batch.rows_read, batch.rows_quarantined, batch.billing_period) == (10 + 6, 0, "2026-10")
     charges = lake.scan("charges").collect()
     assert charges[s.IS_AI].all()
     assert set(charges[s.DRIVER]) == {"model_api"}
@@ -90,13 +89,12 @@ def test_the_sample_sums_to_its_control_total(pages: Path, load: Callable[..., l
 
 
 @pytest.mark.shared
-def test_usage_pages_are_named_and_not_charged(pages: Path) -> None:
-    """Usage pages beside cost pages are left out and said, not lost in silence."""
-    said: list[str] = []
-    assert [part.name for part in parts(pages, said)] == ["costs_page1.json", "costs_page2.json"]
-    (message,) = said
-    assert "2 usage page(s)" in message
-    assert "usage_completions_page1.json, usage_completions_page2.json" in message
+def test_each_page_says_what_it_holds(pages: Path) -> None:
+    """Costs and usage in one folder are told apart by their results, whatever the files are called."""
+    assert {part.name: part.holds for part in parts(pages)} == {
+        "costs_page1.json": "charges", "costs_page2.json": "charges",
+        "usage_completions_page1.json": "usage", "usage_completions_page2.json": "usage",
+    }  # fmt: skip
 
 
 @pytest.mark.shared
@@ -236,11 +234,23 @@ def test_a_bucket_without_its_times_is_rejected(times: str, reason: str, tmp_pat
 
 
 def test_an_empty_page_is_no_row(tmp_path: Path) -> None:
-    """Buckets without results are no rows, and a page of them only is no part, but continues the page before it."""
+    """Buckets without results are no rows, and a page of them only continues the page before it."""
     save(tmp_path / "1.json", bucket(1, cost()), bucket(2), has_more=True)
     save(tmp_path / "2.json", bucket(3))
-    assert [part.name for part in parts(tmp_path)] == ["1.json"]
+    assert [part.name for part in parts(tmp_path)] == ["1.json", "2.json"]
     assert len(parsed(tmp_path)) == 1
+
+
+def test_an_empty_page_holds_what_its_folder_holds(tmp_path: Path) -> None:
+    """A page without a result is usage in a folder of usage only, else charges; it may be there any number of times."""
+    save(tmp_path / "costs/1.json", bucket(1, cost()), has_more=True)
+    for folder in ("costs", "usage/completions", "usage/images"):
+        save(tmp_path / folder / "2.json", bucket(2))
+    save(tmp_path / "usage/completions/1.json", bucket(1, USAGE), has_more=True)
+    assert {part.name: part.holds for part in parts(tmp_path)} == {
+        "costs/1.json": "charges", "costs/2.json": "charges", "usage/completions/1.json": "usage",
+        "usage/completions/2.json": "usage", "usage/images/2.json": "charges",
+    }  # fmt: skip
 
 
 def test_a_pull_of_nothing_is_refused(tmp_path: Path, load: Callable[..., list[Batch]]) -> None:
@@ -250,14 +260,14 @@ def test_a_pull_of_nothing_is_refused(tmp_path: Path, load: Callable[..., list[B
         load(tmp_path, "openai")
 
 
-def test_usage_pages_alone_are_refused(tmp_path: Path) -> None:
-    """Usage without costs cannot be charged: a folder or file of it is refused and what is missing is named."""
+def test_a_page_is_parsed_as_what_it_holds(tmp_path: Path) -> None:
+    """A usage page is no page of charges, and a cost page none of usage; both are refused by name."""
     page = save(tmp_path / "usage.json", bucket(1, USAGE))
-    for path in (tmp_path, page):
-        with pytest.raises(InputError, match=r"usage pages only \(usage.json\)"):
-            parts(path)
     with pytest.raises(InputError, match="usage.json is a usage page"):
         openai.parse(RawPart(page, "usage.json", TODAY))
+    page = save(tmp_path / "costs.json", bucket(1, cost()))
+    with pytest.raises(InputError, match="costs.json is a cost page"):
+        openai.parse_usage(RawPart(page, "costs.json", TODAY))
 
 
 def test_a_missing_page_is_named(tmp_path: Path) -> None:
@@ -272,13 +282,25 @@ def test_a_missing_page_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"costs_1.json says .* starts at 2026-09-03T00:00:00Z is missing"):
         parts(tmp_path)
     save(tmp_path / "costs_2.json", bucket(3, cost(value="2")), has_more=True)
+    assert len(parts(tmp_path)) == 5
+
+
+def test_pages_of_other_usage_continue_nothing(tmp_path: Path) -> None:
+    """What follows a page of usage is a page of the same operation; those of others in the folder are no substitute."""
+    save(tmp_path / "1.json", bucket(1, USAGE), has_more=True)
+    save(tmp_path / "costs.json", bucket(2, cost()))
+    save(tmp_path / "images.json", bucket(2, USAGE.replace("completions", "images")))
+    with pytest.raises(InputError, match=r"1.json says .* starts at 2026-09-02T00:00:00Z is missing"):
+        parts(tmp_path)
+    save(tmp_path / "2.json", bucket(2, USAGE))
     assert len(parts(tmp_path)) == 4
 
 
-def test_a_page_that_comes_twice_is_refused(tmp_path: Path) -> None:
-    """The same content under two names is a page loop; charging it twice is refused, both files named."""
-    save(tmp_path / "1.json", bucket(1, cost()))
-    save(tmp_path / "2.json", bucket(1, cost()), has_more=True)
+@pytest.mark.parametrize("result", [cost(), USAGE])
+def test_a_page_that_comes_twice_is_refused(result: str, tmp_path: Path) -> None:
+    """The same content under two names is a page loop; counting it twice is refused, both files named."""
+    save(tmp_path / "1.json", bucket(1, result))
+    save(tmp_path / "2.json", bucket(1, result), has_more=True)
     with pytest.raises(InputError, match=r"2.json is the same page as .*1.json"):
         parts(tmp_path)
 
@@ -290,6 +312,16 @@ def test_pulls_that_overlap_are_refused(tmp_path: Path) -> None:
     assert len(parsed(tmp_path)) == 4
     save(tmp_path / "a/2.json", bucket(2, cost(value="7")), bucket(3, cost()))
     with pytest.raises(InputError, match=r"bucket of 2026-09-02.* is in .*2.json and in .*1.json"):
+        parts(tmp_path)
+
+
+def test_usage_of_two_endpoints_shares_its_days(tmp_path: Path) -> None:
+    """One day is on a page of each operation, in one folder; on two pages of one operation it is refused."""
+    save(tmp_path / "completions.json", bucket(1, USAGE))
+    save(tmp_path / "embeddings.json", bucket(1, USAGE.replace("completions", "embeddings")))
+    assert len(parts(tmp_path)) == 2
+    save(tmp_path / "more.json", bucket(1, USAGE, USAGE))
+    with pytest.raises(InputError, match=r"bucket of 2026-09-01.* is in .*more.json and in .*completions.json"):
         parts(tmp_path)
 
 
