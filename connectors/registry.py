@@ -112,8 +112,10 @@ class Meter(Protocol):
 _MODULES: Final = {
     "anthropic": "connectors.anthropic",
     "focus": "connectors.focus",
+    "litellm": "connectors.litellm",
     "on_prem": "connectors.on_prem",
     "openai": "connectors.openai",
+    "usage_csv": "connectors.usage_csv",
 }
 
 
