@@ -1,0 +1,13 @@
+"""The charts of the app and of reports: one idea each, drawn from the frames of reports.views in the tokens of a Look.
+
+Amounts become floats here and nowhere before: a chart is drawn to the pixel, not to the cent.
+"""
+
+from reports.charts.ahead import cost_curves, outlook, placement
+from reports.charts.canvas import AMOUNT, MAX_CATEGORIES, Chart, grouped
+from reports.charts.spend import amounts_by, budget_use, changes, spend_over_time
+
+__all__ = [
+    "AMOUNT", "MAX_CATEGORIES", "Chart", "amounts_by", "budget_use", "changes", "cost_curves", "grouped", "outlook",
+    "placement", "spend_over_time",
+]  # fmt: skip
