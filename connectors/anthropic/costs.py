@@ -10,7 +10,7 @@
 | SkuId, SkuMeter, ChargeDescription | description |
 | SkuPriceDetails | model, token_type, service_tier, context_window |
 | x_UsageType | token_type, else cost_type |
-| x_ServiceTier | service_tier |
+| x_ServiceTier | service_tier; with fast mode and region, as in the usage |
 | x_SourceColumns | the other fields |
 
 The report leaves out the costs of the priority tier, and holds no quantities. Source: the API reference of the cost
@@ -23,7 +23,7 @@ from typing import Any, Final
 import polars as pl
 
 from connectors import api_costs
-from connectors.anthropic.pages import API
+from connectors.anthropic.pages import API, service_tier
 from connectors.api_costs import Costs, currency
 from connectors.api_pages import BadRow, Json, details, number, stored, text
 from connectors.registry import RawPart
@@ -62,7 +62,7 @@ def _currency(result: Json) -> str:
 def _charge(result: Json) -> dict[str, Any]:
     description, token_type = text(result.get("description")), text(result.get("token_type"))
     direction, action = TOKEN_TYPES.get((token_type or "").partition(".")[0], (None, None))
-    tier, workspace = text(result.get("service_tier")), text(result.get("workspace_id"))
+    tier, workspace = service_tier(result), text(result.get("workspace_id"))
     price = {
         "ModelId": text(result.get("model")), "TokenDirection": direction, "TokenCacheAction": action,
         "x_ServiceTier": tier, "x_ContextWindow": text(result.get("context_window")),

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from connectors import api_pages
-from connectors.api_pages import COSTS, Api, BadRow, Json
+from connectors.api_pages import COSTS, Api, BadRow, Json, text
 from connectors.registry import RawPart
 
 NAME: Final = "anthropic"
+
+USUAL: Final = ("standard", "global", "not_available")
+"""Tier, speed and region that have no price of their own; the last is of models that know no region."""
 
 
 def find_parts(
@@ -24,6 +27,12 @@ def find_parts(
 ) -> list[RawPart]:
     """The cost and usage pages at a path; see connectors.api_pages.find_parts."""
     return api_pages.find_parts(API, path, until=until, options=options)
+
+
+def service_tier(result: Json) -> str | None:
+    """What the price depends on besides model and context: tier, fast mode and region, without what is usual."""
+    words = [text(result.get(name)) for name in ("service_tier", "speed", "inference_geo")]
+    return " ".join(word for word in words if word and word not in USUAL) or words[0]
 
 
 def _instant(value: object) -> datetime:

@@ -29,7 +29,7 @@ from typing import Any, Final
 import polars as pl
 
 from connectors import api_usage
-from connectors.anthropic.pages import API, NAME
+from connectors.anthropic.pages import API, NAME, service_tier
 from connectors.api_pages import BadRow, Json, text
 from connectors.api_usage import Usage, needed
 from connectors.registry import RawPart
@@ -44,8 +44,6 @@ METERS: Final = {
     "server_tool_use.web_search_requests": "web_searches",
 }
 """Meter <- count."""
-ANYWHERE: Final = ("global", "not_available")
-"""Values of inference_geo that have no price of their own; the second is of models that know no region."""
 _WINDOW: Final = re.compile(r"(\d+)(k|M)?-\d+(?:k|M)?")
 _THOUSANDS: Final = {None: 1, "k": 1_000, "M": 1_000_000}
 
@@ -59,19 +57,11 @@ def _labels(result: Json) -> dict[str, Any]:
     who = (text(result.get(name)) for name in ("api_key_id", "service_account_id", "account_id"))
     return {
         "model": text(result.get("model")),
-        "service_tier": _tier(result),
+        "service_tier": service_tier(result),
         "account_id": text(result.get("workspace_id")),
         "consumer_id": next(filter(None, who), None),
         s.CONTEXT: _context(text(result.get("context_window"))),
     }
-
-
-def _tier(result: Json) -> str | None:
-    """What the price depends on besides model and context: tier, fast mode and region; standard is not said twice."""
-    tier, speed, geo = (text(result.get(name)) for name in ("service_tier", "speed", "inference_geo"))
-    special = [word for word in (speed if speed != "standard" else None, geo if geo not in ANYWHERE else None) if word]
-    usual = [] if special and tier in (None, "standard") else [tier]
-    return " ".join(word for word in (*usual, *special) if word) or None
 
 
 def _context(window: str | None) -> int | None:

@@ -123,6 +123,7 @@ def test_the_window_is_where_it_starts(window: str | None, context: int | None, 
         ({"service_tier": "priority", "speed": "standard"}, "priority"),
         ({"service_tier": None, "inference_geo": None}, None),
         ({"inference_geo": "global"}, "standard"),
+        ({"inference_geo": "not_available"}, "standard"),
         ({"inference_geo": "us"}, "us"),
         ({"service_tier": "batch", "inference_geo": "us"}, "batch us"),
         ({"speed": "fast"}, "fast"),
@@ -130,9 +131,14 @@ def test_the_window_is_where_it_starts(window: str | None, context: int | None, 
     ],
 )
 def test_a_tier_is_all_that_the_price_depends_on(fields: Json, tier: str | None, tmp_path: Path) -> None:
-    """Fast mode and a region have prices of their own, so usage with them is not of the standard tier."""
+    """Fast mode and a region have prices of their own, so what they bill and meter is not of the standard tier."""
     (row,) = rows(tmp_path, usage(**fields))
     assert row["service_tier"] == tier
+    (part,) = files.source_parts(
+        connector("anthropic"), save(tmp_path / "costs.json", bucket("2026-10-05", cost(**fields))), until=TODAY,
+        say=lambda _: None,
+    )  # fmt: skip
+    assert anthropic.parse(part).collect()[s.SERVICE_TIER].to_list() == [tier]
 
 
 @pytest.mark.parametrize(
