@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 
 from connectors.http import Document, Params
 
@@ -19,14 +19,20 @@ class Window:
         """The month, as its folder is called."""
         return f"{self.start:%Y-%m}"
 
+    @property
+    def days(self) -> list[date]:
+        """Each of its days."""
+        return [self.start + timedelta(days=n) for n in range((self.end - self.start).days)]
+
 
 @dataclass(frozen=True)
 class Endpoint:
     """One list of an API that is read in pages.
 
     first: parameters of a window's first page. following: those of the page after a document, or None after the last;
-    raises NoPage. rows: the name of the document's list. least: what makes `first` ask for as little as possible.
-    needs: the permission, in words. optional: not every account has it.
+    raises NoPage. rows: the name of the document's list. day: that of one of its entries, where every day of the window
+    has one. least: what makes `first` ask for as little as possible. needs: the permission, in words. optional: not
+    every account has it.
     """
 
     name: str
@@ -36,6 +42,7 @@ class Endpoint:
     needs: str
     least: Params = field(default_factory=dict)
     rows: str = "data"
+    day: Callable[[Document], date] | None = None
     optional: bool = False
 
 

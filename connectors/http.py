@@ -95,7 +95,7 @@ class Client:
         """The answer to a GET; raises NoAnswer when there is none after all tries, or at once when none will come."""
         patience = self._patience
         growing = tenacity.wait_exponential_jitter(
-            initial=patience.first_wait_s, max=patience.longest_wait_s, jitter=patience.jitter_s
+            multiplier=patience.first_wait_s, max=patience.longest_wait_s, jitter=patience.jitter_s
         )
 
         def wait(state: tenacity.RetryCallState) -> float:

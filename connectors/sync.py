@@ -185,7 +185,8 @@ class _Run:
 
     def _asked(self, endpoint: Endpoint, window: Window) -> str:
         """The first request, which also tells a pull that can be resumed from another one."""
-        return f"{self.url}{endpoint.path} {json.dumps(dict(endpoint.first(window)), sort_keys=True)}"
+        params = json.dumps(dict(endpoint.first(window)), sort_keys=True)
+        return f"{self.url}{endpoint.path} {window.start}/{window.end} {params}"
 
     def _pull(self, endpoint: Endpoint, window: Window) -> None:
         target = self.folder / endpoint.name / window.name
@@ -214,6 +215,7 @@ class _Run:
         params: Params | None = endpoint.first(window)
         requests: set[str] = set()
         contents: set[str] = set()
+        missing = set(window.days)
         number = 0
         while params is not None:
             number += 1
@@ -224,7 +226,13 @@ class _Run:
                 raise NoPage(f"page {number} has no list `{endpoint.rows}`")
             if rows:
                 _add_new(contents, rows, f"page {number} holds what an earlier page held")
+            missing -= _days(endpoint, rows, number)
             params = endpoint.following(document, params, window)
+        if endpoint.day and missing:
+            days = ", ".join(map(str, sorted(missing)))
+            self.say(
+                f"{self.source.id}: {endpoint.name} of {window.name} says nothing, not even that it is empty, of {days}"
+            )
         return number
 
     def _start(self, part: Path, asked: str) -> None:
@@ -287,6 +295,13 @@ def _write_bytes(file: Path, content: bytes) -> None:
     new = file.with_name(f"{file.name}.new")
     new.write_bytes(content)
     new.replace(file)
+
+
+def _days(endpoint: Endpoint, rows: list[Document], number: int) -> set[date]:
+    try:
+        return {endpoint.day(row) for row in rows} if endpoint.day else set()
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise NoPage(f"page {number} has an entry without a readable day") from error
 
 
 def _add_new(seen: set[str], content: object, otherwise: str) -> None:

@@ -6,10 +6,11 @@
         ... requests to stub.url with stub.key ...
         stub.asked                                              # every request: path, query, time, status
 
-It answers pages of the documented shape, cut from what was put: by `limit` days, or fewer where `stub.days_a_page` says
-so (OpenAI, Anthropic), by `page_size` rows (LiteLLM). It checks the key, the API version, needed and unknown parameters,
-limits and cursors, and answers 400, 401 or 404 as the provider does. A `put` on the same day restates it. Decimals are
-written as JSON numbers, digit by digit. Endpoints in `stub.missing` answer 404; with `stub.permitted = False` all answer 403.
+It answers pages of the documented shape, cut from what was put: by `limit` days, or fewer where `stub.days_a_page`
+says so (OpenAI, Anthropic), by `page_size` rows (LiteLLM). It checks the key, the API version, needed and unknown
+parameters, limits and cursors, and answers 400, 401 or 404 as the provider does. A `put` on the same day restates it.
+Decimals are written as JSON numbers, digit by digit. Endpoints in `stub.missing` answer 404; with `stub.permitted =
+False` all answer 403.
 """
 
 import base64
@@ -86,17 +87,17 @@ class Refusal(Exception):
         self.status = status
 
 
-Fault = Callable[["_Handler", Callable[[], bytes]], int]
-"""What happens to a request in place of its answer; returns the status, 0 for none."""
+Fault = Callable[["_Handler", Callable[[], bytes]], None]
+"""What happens to a request in place of its answer, which the second argument makes."""
 
 
 # ------------------------------------------------------------------------------------------------------------- faults
 def status(code: int, *, retry_after: str | None = None, message: str = "a fault of the stub") -> Fault:
     """An error answer, with Retry-After where given."""
 
-    def fault(handler: "_Handler", _answer: Callable[[], bytes]) -> int:
+    def fault(handler: "_Handler", _answer: Callable[[], bytes]) -> None:
         headers = {"Retry-After": retry_after} if retry_after is not None else {}
-        return handler.send(code, handler.stub.error(code, message), headers)
+        handler.send(code, handler.stub.error(code, message), headers)
 
     return fault
 
@@ -104,10 +105,10 @@ def status(code: int, *, retry_after: str | None = None, message: str = "a fault
 def wait_until(seconds: int) -> Fault:
     """429 with Retry-After as a date so many seconds ahead."""
 
-    def fault(handler: "_Handler", _answer: Callable[[], bytes]) -> int:
+    def fault(handler: "_Handler", _answer: Callable[[], bytes]) -> None:
         until = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds)
         headers = {"Retry-After": format_datetime(until, usegmt=True)}
-        return handler.send(429, handler.stub.error(429, "slow down"), headers)
+        handler.send(429, handler.stub.error(429, "slow down"), headers)
 
     return fault
 
@@ -115,11 +116,11 @@ def wait_until(seconds: int) -> Fault:
 def reset() -> Fault:
     """The connection is reset before any answer."""
 
-    def fault(handler: "_Handler", _answer: Callable[[], bytes]) -> int:
+    def fault(handler: "_Handler", _answer: Callable[[], bytes]) -> None:
+        handler.note(0)
         handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         handler.close_connection = True
         handler.connection.close()
-        return 0
 
     return fault
 
@@ -127,11 +128,11 @@ def reset() -> Fault:
 def cut_off(*, honest: bool = True) -> Fault:
     """The first half of the page; honest: with the length of all of it, else of the half (so it is just no JSON)."""
 
-    def fault(handler: "_Handler", answer: Callable[[], bytes]) -> int:
+    def fault(handler: "_Handler", answer: Callable[[], bytes]) -> None:
         body = answer()
         half = body[: len(body) // 2]
         handler.close_connection = True
-        return handler.send(200, half, {"Content-Length": str(len(body))} if honest else {})
+        handler.send(200, half, {"Content-Length": str(len(body))} if honest else {})
 
     return fault
 
@@ -144,9 +145,9 @@ def not_json() -> Fault:
 def slow(seconds: float) -> Fault:
     """The right page, but late."""
 
-    def fault(handler: "_Handler", answer: Callable[[], bytes]) -> int:
+    def fault(handler: "_Handler", answer: Callable[[], bytes]) -> None:
         time.sleep(seconds)
-        return handler.send(200, answer())
+        handler.send(200, answer())
 
     return fault
 
@@ -154,9 +155,9 @@ def slow(seconds: float) -> Fault:
 def echo() -> Fault:
     """401 that quotes the key it got."""
 
-    def fault(handler: "_Handler", _answer: Callable[[], bytes]) -> int:
+    def fault(handler: "_Handler", _answer: Callable[[], bytes]) -> None:
         key = handler.headers.get("x-api-key") or handler.headers.get("authorization", "").removeprefix("Bearer ")
-        return handler.send(401, handler.stub.error(401, f"Incorrect API key provided: {key}."))
+        handler.send(401, handler.stub.error(401, f"Incorrect API key provided: {key}."))
 
     return fault
 
@@ -164,10 +165,10 @@ def echo() -> Fault:
 def changed(change: Callable[[dict[str, Any]], None]) -> Fault:
     """The page, after a change of its document: another has_more, a cursor that was there before, ..."""
 
-    def fault(handler: "_Handler", answer: Callable[[], bytes]) -> int:
+    def fault(handler: "_Handler", answer: Callable[[], bytes]) -> None:
         document = json.loads(answer(), parse_float=Decimal)
         change(document)
-        return handler.send(200, encoded(document))
+        handler.send(200, encoded(document))
 
     return fault
 
@@ -338,31 +339,34 @@ class Stub:
 class _Handler(BaseHTTPRequestHandler):
     stub: Stub
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one packet an answer
+    disable_nagle_algorithm = True
 
-    def do_GET(self) -> None:  # noqa: N802 (the name that http.server calls)
-        at = time.monotonic()
+    def do_GET(self) -> None:
+        self.at = time.monotonic()
         parts = urlsplit(self.path)
-        query = parse_qs(parts.query, keep_blank_values=True)
+        self.asked_path, self.query = parts.path, parse_qs(parts.query, keep_blank_values=True)
         headers = {name.lower(): value for name, value in self.headers.items()}
         fault = self.stub._next_fault()
         try:
-            answered = fault(self, lambda: self.stub.answer(parts.path, query, headers))
+            fault(self, lambda: self.stub.answer(self.asked_path, self.query, headers))
         except Refusal as refusal:
-            answered = self.send(refusal.status, self.stub.error(refusal.status, str(refusal)))
-        self.stub.asked.append(Asked(parts.path, query, at, answered))
+            self.send(refusal.status, self.stub.error(refusal.status, str(refusal)))
 
-    def send(self, code: int, body: bytes, headers: Mapping[str, str] | None = None) -> int:
-        """Send an answer; returns its status."""
+    def note(self, status: int) -> None:
+        """Add the request to `asked`, before it is answered."""
+        self.stub.asked.append(Asked(self.asked_path, self.query, self.at, status))
+
+    def send(self, code: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        """Send an answer."""
+        self.note(code)
         self.send_response(code)
-        for name, value in {
-            "Content-Type": "application/json",
-            "Content-Length": str(len(body)),
-            **(headers or {}),
-        }.items():
+        usual = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        for name, value in {**usual, **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
-        return code
+        self.wfile.flush()
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: tests look at `asked`."""

@@ -5,11 +5,11 @@ Paths, parameters and limits: platform.claude.com/docs/en/api/admin/cost_report/
 """
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
 from connectors.access import Access, Endpoint, Window, cursor
-from connectors.http import Params
+from connectors.http import Document, Params
 
 _BUCKETS: Final = 31
 """The most days that one page may hold."""
@@ -32,6 +32,10 @@ def _instant(day: date) -> str:
     return f"{day.isoformat()}T00:00:00Z"
 
 
+def _day(bucket: Document) -> date:
+    return datetime.fromisoformat(str(bucket["starting_at"])).date()
+
+
 _ENDPOINTS: Final = (
     Endpoint(
         name="cost_report",
@@ -40,6 +44,7 @@ _ENDPOINTS: Final = (
         following=cursor,
         needs="read the cost report",
         least={"limit": 1},
+        day=_day,
     ),
     Endpoint(
         name="usage_report/messages",
@@ -48,6 +53,7 @@ _ENDPOINTS: Final = (
         following=cursor,
         needs="read the usage report",
         least={"limit": 1},
+        day=_day,
     ),
 )
 

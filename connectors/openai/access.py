@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time
 from typing import Final
 
 from connectors.access import Access, Endpoint, Window, cursor
-from connectors.http import Params
+from connectors.http import Document, Params
 
 _COST_BUCKETS: Final = 180
 _USAGE_BUCKETS: Final = 31
@@ -49,6 +49,10 @@ def _seconds(day: date) -> int:
     return int(datetime.combine(day, time(), UTC).timestamp())
 
 
+def _day(bucket: Document) -> date:
+    return datetime.fromtimestamp(int(bucket["start_time"]), UTC).date()
+
+
 def _usage(kind: str) -> Endpoint:
     return Endpoint(
         name=f"usage/{kind}",
@@ -57,6 +61,7 @@ def _usage(kind: str) -> Endpoint:
         following=cursor,
         needs="read usage (api.usage.read)",
         least={"limit": 1},
+        day=_day,
         optional=kind in _NOT_EVERYWHERE,
     )
 
@@ -69,6 +74,7 @@ _ENDPOINTS: Final = (
         following=cursor,
         needs="read costs (api.usage.read)",
         least={"limit": 1},
+        day=_day,
     ),
     *(_usage(kind) for kind in _USAGE),
 )
