@@ -13,7 +13,7 @@ import polars as pl
 from connectors.demo import pages
 from connectors.demo.api_plan import ANTHROPIC, KEYS, PROJECTS
 from connectors.demo.company import Calendar
-from connectors.demo.model_apis import as_metered
+from connectors.demo.model_apis import Apis, as_metered
 from connectors.demo.pages import Json
 from finops.schema import CONTEXT
 
@@ -36,11 +36,13 @@ _WORKSPACES: Final = {p.key: p.project_id for p in PROJECTS}
 _IDS: Final = {key.key: key.key_id for key in KEYS}
 
 
-def write(home: Path, usage: pl.DataFrame, costs: pl.DataFrame, calendar: Calendar) -> None:
+def write(home: Path, apis: Apis, calendar: Calendar) -> None:
     """Write the pages of both reports."""
     grouped = ("date", "project", "model", "service_tier", CONTEXT, "item")
-    billed = costs.filter(pl.col("source") == SOURCE).group_by(grouped, maintain_order=True).agg(pl.col("cost").sum())
-    mine = usage.filter(pl.col("source") == SOURCE, pl.col("endpoint") == "completions")
+    billed = (
+        apis.costs.filter(pl.col("source") == SOURCE).group_by(grouped, maintain_order=True).agg(pl.col("cost").sum())
+    )
+    mine = apis.usage.filter(pl.col("source") == SOURCE, pl.col("endpoint") == "completions")
     metered = as_metered(mine).sort("date", "project", "key", "model")
     for name, rows, days, result in (
         ("cost_report", billed, COST_DAYS_A_PAGE, _cost),

@@ -12,6 +12,9 @@ from connectors.demo.company import Rhythm
 OPENAI, ANTHROPIC, GATEWAY = "openai", "anthropic", "gateway"
 """Who is asked: two providers directly, and models behind the company's own gateway."""
 
+ORGANIZATIONS: Final = {
+    OPENAI: "org-Ald7moorMarketplace0001", ANTHROPIC: "018f6a52-7c1e-4d1b-9a55-a1de2300c0de",
+}  # fmt: skip
 CACHE_FALLS, CACHE_DAYS_AGO, CACHE_RATIO_LEFT = "support-chat", 40, 0.43
 """Whose cached input falls to which part of what it was, and how many days before the last one."""
 SELF_HOSTED_PRICE_DAYS_AGO: Final = 120
@@ -54,7 +57,8 @@ class Calls:
     """The calls of one use case with one key: what they consume a day, by column of the usage.
 
     models: name of the model and the days before the last one from which it is asked, None: always. context: tokens
-    from which the context window starts, where the provider reports it. via: the virtual key, where a gateway calls.
+    from which the context window starts, where the provider reports it. via, team: the virtual key, and whose it is,
+    where the company's LiteLLM asks with its own key.
     """
 
     name: str
@@ -128,8 +132,8 @@ CALLS: Final = (
           growth=1.3, rhythm="consumer", endpoint="embeddings"),
     Calls("answers-live", "search", "answers", ((None, "gpt-5.4-mini-2026-03-17"),),
           {"requests": 12_000, _IN: 19e6, _READ: 5e6, _OUT: 3.4e6}, rhythm="consumer", since=30, tier="priority"),
-    Calls("answers-web", "search", "answers", ((None, "gpt-5.4-mini-2026-03-17"),), {"requests": 130, "web_searches": 130},
-          rhythm="consumer", since=170, endpoint="web_search_calls"),
+    Calls("answers-web", "search", "answers", ((None, "gpt-5.4-mini-2026-03-17"),),
+          {"requests": 130, "web_searches": 130}, rhythm="consumer", since=170, endpoint="web_search_calls"),
     Calls("evaluation", "research", "batch", ((None, "gpt-4.1-2025-04-14"), (240, "gpt-5.4-2026-03-05")),
           {"requests": 22_000, _IN: 132e6, _OUT: 19e6}, rhythm="runs", tier="batch"),
     Calls("labelling", "research", "batch", ((None, "gpt-5.4-mini-2026-03-17"),),
@@ -138,15 +142,16 @@ CALLS: Final = (
           {"requests": 150, _IN: 51e6, _OUT: 0.6e6}, since=210),
     # the gateway's own key, by who asks through it
     Calls("ticket-drafts", "platform", "llm-gateway", _MINI,
-          {"requests": 21_000, _IN: 63e6, _READ: 38e6, _OUT: 9e6}, rhythm="consumer", since=330, via="sk-tickets",
-          team="Support"),
+          {"requests": 21_000, _IN: 63e6, _READ: 38e6, _OUT: 9e6}, rhythm="consumer", since=330,
+          via="support-ticket-drafts", team="Support"),
     Calls("product-texts", "platform", "llm-gateway", _MINI,
-          {"requests": 30_000, _IN: 54e6, _READ: 21e6, _OUT: 14e6}, since=330, via="sk-products", team="Platform"),
+          {"requests": 30_000, _IN: 54e6, _READ: 21e6, _OUT: 14e6}, since=330,
+          via="platform-product-texts", team="Platform"),
     Calls("query-intents", "platform", "llm-gateway", _MINI,
-          {"requests": 90_000, _IN: 48e6, _READ: 60e6, _OUT: 3e6}, rhythm="consumer", since=250, via="sk-queries",
-          team="Search"),
+          {"requests": 90_000, _IN: 48e6, _READ: 60e6, _OUT: 3e6}, rhythm="consumer", since=250,
+          via="search-query-intents", team="Search"),
     Calls("case-notes", "platform", "llm-gateway", ((None, "gpt-5.4-2026-03-05"),),
-          {"requests": 1_400, _IN: 9e6, _READ: 6e6, _OUT: 1.1e6}, since=190, via="sk-cases", team="Risk"),
+          {"requests": 1_400, _IN: 9e6, _READ: 6e6, _OUT: 1.1e6}, since=190, via="risk-case-notes", team="Risk"),
     # ------------------------------------------------------------------------------------------------ Anthropic
     Calls("policy-answers", "desk", "desk", _SONNET,
           {"requests": 5_000, _IN: 10e6, _READ: 45e6, _WRITE_5M: 6e6, _OUT: 3e6, "web_searches": 400}, growth=1.5,

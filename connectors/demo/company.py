@@ -283,7 +283,8 @@ def days_of_month(first: date) -> int:
 
 def invoice_id(source: str, first: date) -> str:
     """The number of the invoice of a closed month."""
-    return f"{'EUINDE26-' if source == 'aws' else 'E0600'}{first:%Y%m}{'01' if source == 'aws' else 'K7'}"
+    before, after = {"aws": ("EUINDE26-", "01"), "azure": ("E0600", "K7")}.get(source, (f"{source.upper()}-", ""))
+    return f"{before}{first:%Y%m}{after}"
 
 
 def account(key: str) -> Account:

@@ -10,10 +10,12 @@ from zlib import crc32
 import numpy as np
 import polars as pl
 
-from connectors.demo import aws, azure, ledger, truth
+from connectors.demo import aws, azure, ledger, model_apis, truth
 from connectors.demo.activity import WEEK, WORKLOAD
+from connectors.demo.api_plan import ANTHROPIC, CALLS, KEYS, OPENAI, ORGANIZATIONS, PROJECTS
 from connectors.demo.company import ACCOUNTS, COST_CENTERS, Account, Calendar, days_of_month, invoice_id, month_before
 from connectors.demo.company import account as account_of
+from connectors.demo.model_apis import Apis
 
 FOLDER: Final = Path("raw/finance")
 TABLES: Final = ("budgets", "invoices", "fx_rates", "business_metrics", "mappings")
@@ -26,7 +28,7 @@ OWNERS: Final = {
 CONTROLLER: Final = "finance@aldermoor.example"
 
 HEADROOM: Final = {
-    "all": 1.08, "is_ai=true": 1.08, "team=Support": 1.04, "team=Search": 1.07, "team=Research": 1.12,
+    "all": 1.08, "is_ai=true": 1.07, "team=Support": 1.04, "team=Search": 1.07, "team=Research": 1.12,
     "team=Platform": 1.06, "team=Risk": 1.08, "purpose=inference": 1.03, "purpose=training": 1.12,
     "purpose=fine_tuning": 1.3, "purpose=development": 1.3,
 }  # fmt: skip
@@ -65,11 +67,11 @@ METRICS: Final = (
 )
 
 
-def write(home: Path, shown: pl.DataFrame, document: dict[str, Any], calendar: Calendar, seed: int) -> None:
+def write(home: Path, shown: pl.DataFrame, apis: Apis, document: dict[str, Any], calendar: Calendar, seed: int) -> None:
     """Write the five tables as CSV."""
     rates = fx_rates(calendar, seed)
     frames = {
-        "budgets": budgets(shown, rates, calendar),
+        "budgets": budgets(shown, apis, rates, calendar),
         "invoices": invoices(document),
         "fx_rates": rates,
         "business_metrics": business_metrics(calendar, seed),
@@ -82,12 +84,12 @@ def write(home: Path, shown: pl.DataFrame, document: dict[str, Any], calendar: C
 
 
 # ----------------------------------------------------------------------------------------------------------- budgets
-def budgets(shown: pl.DataFrame, rates: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
+def budgets(shown: pl.DataFrame, apis: Apis, rates: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
     """A budget in USD for the company, its AI, each team and each purpose, from the first month to the year's end.
 
     Budgets are the usual cost (no incident in it), smoothed over three months, with headroom, in whole thousands.
     """
-    usual = _usual_cost(shown, rates, calendar)
+    usual = _usual_cost(shown, apis, rates, calendar)
     last_month = date(calendar.end.year, 12, 1)
     ahead = max((last_month.year - calendar.end.year) * 12 + last_month.month - calendar.end.month, 3)
     months = [*calendar.months, *(month_before(calendar.open_month, -i) for i in range(1, ahead + 1))]
@@ -110,18 +112,21 @@ def _amounts(usual: list[float], months: list[date], headroom: float) -> list[in
     return [round(p * days_of_month(m) * headroom / 1000) * 1000 for p, m in zip(per_day, months, strict=True)]
 
 
-def _usual_cost(shown: pl.DataFrame, rates: pl.DataFrame, calendar: Calendar) -> dict[str, list[float]]:
+def _usual_cost(shown: pl.DataFrame, apis: Apis, rates: pl.DataFrame, calendar: Calendar) -> dict[str, list[float]]:
     """Per scope the effective cost a day of each closed month without the incidents, own servers in USD."""
     unplanned = pl.col(WORKLOAD).is_in(["pretraining-burst", "sandbox-gpus", "sandbox-models"]).fill_null(value=False)
     clouds = truth.with_owners(shown.filter(~unplanned)).select(
         "month", "team", "purpose", cost=pl.col("effective_cost") * pl.col("usual_ratio").fill_null(1.0)
+    )
+    asked = model_apis.with_owners(apis.costs).select(
+        "month", "team", "purpose", pl.col("usual").cast(float).alias("cost")
     )
     to_usd = {"USD": 1.0, "EUR": float(rates["rate"].mean() or EUR_USD)}  # type: ignore[arg-type]
     own = pl.DataFrame(
         [(c.month, c.team, c.purpose, float(c.effective) * to_usd[c.currency]) for c in ledger.monthly_costs(calendar)],
         orient="row", schema=clouds.schema,
     )  # fmt: skip
-    every = pl.concat([clouds, own]).filter(pl.col("month").is_in(calendar.closed))
+    every = pl.concat([clouds, asked, own]).filter(pl.col("month").is_in(calendar.closed))
     found = {}
     for scope in HEADROOM:
         column, _, value = scope.partition("=")
@@ -136,9 +141,10 @@ def _usual_cost(shown: pl.DataFrame, rates: pl.DataFrame, calendar: Calendar) ->
 
 # ---------------------------------------------------------------------------------------------- invoices and mappings
 def invoices(document: dict[str, Any]) -> pl.DataFrame:
-    """One invoice a cloud and closed month, dated some days into the next month."""
+    """One invoice a provider and closed month, dated some days into the next month."""
     issuers = {
         aws.SOURCE: (aws.ISSUER, account_of("billing").account_id), azure.SOURCE: ("Microsoft", azure.PROFILE),
+        OPENAI: ("OpenAI OpCo, LLC", ORGANIZATIONS[OPENAI]), ANTHROPIC: ("Anthropic, PBC", ORGANIZATIONS[ANTHROPIC]),
     }  # fmt: skip
     rows = []
     for invoice in document["invoices"]:
@@ -154,16 +160,25 @@ def invoices(document: dict[str, Any]) -> pl.DataFrame:
 
 
 def mappings() -> pl.DataFrame:
-    """Which team answers for which account; the account that nobody knows of is not in it.
+    """Which team answers for which account, project and API key; the account that nobody knows of is not in it.
 
     The paying account goes by its name: its id is on every charge as BillingAccountId and would claim them all.
     """
     rows = [
-        {"kind": "account", "match": _match(a), "team": a.team, "use_case": None, "cost_center": COST_CENTERS[a.team],
-         "environment": a.environment, "purpose": a.purpose, "owner": OWNERS[a.team]}
+        _mapped("account", _match(a), a.team, None, a.environment, a.purpose)
         for a in ACCOUNTS if a.team is not None
     ]  # fmt: skip
+    rows += [_mapped("account", p.project_id, p.team, None, p.environment, p.purpose) for p in PROJECTS]
+    rows += [_mapped("key", k.key_id, k.team, k.use_case, None, k.purpose) for k in KEYS]
+    rows += [_mapped("key", c.via, c.team, c.name, "prod", "inference") for c in CALLS if c.via and c.team]
     return pl.DataFrame(rows, schema_overrides={"use_case": pl.String, "purpose": pl.String})
+
+
+def _mapped(
+    kind: str, match: str, team: str, use_case: str | None, environment: str | None, purpose: str | None
+) -> dict[str, str | None]:
+    return {"kind": kind, "match": match, "team": team, "use_case": use_case, "cost_center": COST_CENTERS[team],
+            "environment": environment, "purpose": purpose, "owner": OWNERS[team]}  # fmt: skip
 
 
 def _match(account: Account) -> str:

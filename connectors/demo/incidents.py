@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from connectors.demo.api_plan import CACHE_DAYS_AGO, CACHE_FALLS, CACHE_RATIO_LEFT
 from connectors.demo.company import Calendar, account, month_before
 from finops import schema as s
 
@@ -14,9 +15,9 @@ TRIPLED_DAYS_AGO: Final = 64
 RAMP_DAYS: Final = 45
 RAMP_RATIO: Final = 3.0
 PRICE_RATIO: Final = 1.25
-TRIPLED, IDLE, UNOWNED, PRICE, BURST = (
+TRIPLED, IDLE, UNOWNED, PRICE, BURST, CACHE = (
     "inference_cost_tripled", "idle_reserved_accelerators", "unowned_account", "provider_price_change",
-    "training_burst",
+    "training_burst", "cache_hits_fell",
 )  # fmt: skip
 
 
@@ -61,6 +62,12 @@ def incidents(calendar: Calendar) -> tuple[Incident, ...]:
         Incident(
             BURST, ago(118), ago(98), {s.TEAM: "Research", s.USE_CASE: "ranking-model", s.PURPOSE: "training"},
             "Three weeks of six more p5.48xlarge (48 H100) for one training run; it ends by itself and is no trend.",
+        ),
+        Incident(
+            CACHE, ago(CACHE_DAYS_AGO), end, {s.TEAM: "Support", s.USE_CASE: CACHE_FALLS},
+            "The Support chat's cached input falls to less than half of what it was from one day to the next: a token "
+            "costs more although no price moved.",
+            CACHE_RATIO_LEFT,
         ),
     )  # fmt: skip
     return tuple(i for i in planted if i.last_day >= calendar.start)

@@ -1,13 +1,14 @@
 """What the company consumes of model APIs day by day, and what that costs by the price book. No format is known here.
 
-One row of usage is the calls of one use case on one day. One row of costs is one day, project, key, model, tier and thing
-that is paid for, as providers bill it: the sum of its calls at list price, rounded to a millionth of a dollar.
+One row of usage is the calls of one use case on one day. One row of costs is one day, project, key, model, tier and
+thing that is paid for, as providers bill it: the sum of its calls at list price, rounded to a millionth of a dollar.
 """
 
-from datetime import date
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
+from math import inf
 from typing import Final
 from zlib import crc32
 
@@ -18,7 +19,17 @@ from numpy.typing import NDArray
 from connectors.demo import company
 from connectors.demo.activity import demand
 from connectors.demo.api_plan import (
-    ANTHROPIC, CACHE_DAYS_AGO, CACHE_FALLS, CACHE_RATIO_LEFT, CALLS, GATEWAY, KEYS, OPENAI, PROJECTS, Calls, project,
+    ANTHROPIC,
+    CACHE_DAYS_AGO,
+    CACHE_FALLS,
+    CACHE_RATIO_LEFT,
+    CALLS,
+    GATEWAY,
+    KEYS,
+    OPENAI,
+    PROJECTS,
+    Calls,
+    project,
 )  # fmt: skip
 from connectors.demo.company import Calendar
 from finops.schema import CONTEXT, MONEY
@@ -50,6 +61,20 @@ UNREPORTED: Final = pl.lit(ANTHROPIC).eq(pl.col("source")) & (pl.col("service_ti
 """Usage whose cost the cost report leaves out: it is bought as a commitment."""
 
 
+@dataclass(frozen=True)
+class Apis:
+    """What is asked of model APIs, columns USAGE, and what the providers bill for it, columns COSTS."""
+
+    usage: pl.DataFrame
+    costs: pl.DataFrame
+
+
+def apis(calendar: Calendar, seed: int) -> Apis:
+    """The company's model APIs."""
+    usage = daily_calls(calendar, seed)
+    return Apis(usage, costs(usage, calendar))
+
+
 def daily_calls(calendar: Calendar, seed: int) -> pl.DataFrame:
     """What each use case asks on each day; columns USAGE.
 
@@ -61,7 +86,9 @@ def daily_calls(calendar: Calendar, seed: int) -> pl.DataFrame:
         _of_calls(c, calendar, offsets, np.random.default_rng([seed, crc32(f"calls/{c.name}".encode())])) for c in CALLS
     ])  # fmt: skip
     usage = price(_with_cache_writes_where_sold(planned).lazy(), load_book()).collect()
-    is_asked = (pl.col("price_status") == "priced") | (pl.col("source") == GATEWAY) | UNREPORTED | (pl.col("model") == "")
+    is_asked = (
+        (pl.col("price_status") == "priced") | (pl.col("source") == GATEWAY) | UNREPORTED | (pl.col("model") == "")
+    )
     return usage.filter(is_asked).select(*USAGE)
 
 
@@ -113,7 +140,7 @@ def other_prices() -> dict[str, Decimal]:
     return {item: Decimal(amount) for item, amount in rows.select("item", "price").iter_rows()}
 
 
-# ------------------------------------------------------------------------------------------------------------ quantities
+# ----------------------------------------------------------------------------------------------------------- quantities
 def _of_calls(calls: Calls, calendar: Calendar, offsets: NDArray[np.int64], rng: np.random.Generator) -> pl.DataFrame:
     demanded = demand(calls, calendar, offsets, rng)
     counts = {
@@ -143,7 +170,7 @@ def _of_calls(calls: Calls, calendar: Calendar, offsets: NDArray[np.int64], rng:
 
 def _models(calls: Calls, days: int) -> list[str]:
     """The model that is asked on each day: the newest whose day has come."""
-    newest_first = sorted(calls.models, key=lambda m: days if m[0] is None else m[0])
+    newest_first = sorted(calls.models, key=lambda m: inf if m[0] is None else m[0])
     return [next(name for since, name in newest_first if since is None or since >= ago) for ago in range(days)[::-1]]
 
 
@@ -158,7 +185,7 @@ def _with_cache_writes_where_sold(usage: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
 
 
-# ----------------------------------------------------------------------------------------------------------------- costs
+# ---------------------------------------------------------------------------------------------------------------- costs
 def _by_item(metered: pl.DataFrame) -> pl.DataFrame:
     """A row for each thing that a row counts, with its quantity and its list price."""
     priced = price(metered.lazy(), load_book(), parts=True).collect()

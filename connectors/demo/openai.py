@@ -12,7 +12,7 @@ import polars as pl
 from connectors.demo import pages
 from connectors.demo.api_plan import KEYS, OPENAI, PROJECTS
 from connectors.demo.company import Calendar
-from connectors.demo.model_apis import CREDIT, as_metered
+from connectors.demo.model_apis import CREDIT, Apis, as_metered
 from connectors.demo.pages import Json
 
 SOURCE: Final = OPENAI
@@ -33,10 +33,10 @@ _IDS: Final = {key.key: key.key_id for key in KEYS}
 _PROJECTS: Final = {p.key: p.project_id for p in PROJECTS}
 
 
-def write(home: Path, usage: pl.DataFrame, costs: pl.DataFrame, calendar: Calendar) -> None:
+def write(home: Path, apis: Apis, calendar: Calendar) -> None:
     """Write the pages of costs and of each endpoint's usage."""
-    _write(home / FOLDER / "costs", costs.filter(pl.col("source") == SOURCE), calendar, COST_DAYS_A_PAGE, _cost)
-    metered = as_metered(usage.filter(pl.col("source") == SOURCE)).sort("date", "project", "key", "model")
+    _write(home / FOLDER / "costs", apis.costs.filter(pl.col("source") == SOURCE), calendar, COST_DAYS_A_PAGE, _cost)
+    metered = as_metered(apis.usage.filter(pl.col("source") == SOURCE)).sort("date", "project", "key", "model")
     for (endpoint,), rows in metered.group_by("endpoint", maintain_order=True):
         name = str(endpoint)
         result = {"completions": _completions, "vector_stores": _vector_stores}.get(name, _simple(name))

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-from connectors.demo import aws, azure, finance, ledger
+from connectors.demo import anthropic, aws, azure, finance, gateways, ledger, openai
+from connectors.demo.api_plan import ANTHROPIC, OPENAI, ORGANIZATIONS
 from connectors.demo.company import NAME, Calendar, month_before
 from connectors.demo.incidents import price_change_day
 from finops.config import FILE_NAME
@@ -33,6 +34,29 @@ connector = "focus"
 path = "{azure}"
 
 [[sources]]
+id = "openai"                   # what OpenAI bills, and the tokens behind it
+connector = "openai"
+path = "{openai}"
+options = {{ organization = "{openai_org}" }}
+
+[[sources]]
+id = "anthropic"                # what Anthropic bills, and the tokens behind it
+connector = "anthropic"
+path = "{anthropic}"
+options = {{ organization = "{anthropic_org}" }}
+
+[[sources]]
+id = "litellm"                  # who asks OpenAI with the gateway's one key: divides that key's bill, adds nothing
+connector = "litellm"
+path = "{litellm}"
+splits = {{ source = "openai", key = "{gateway_key}" }}
+
+[[sources]]
+id = "gateway"                  # own models and others behind the company's own gateway: tokens without a bill
+connector = "usage_csv"
+path = "{gateway}"
+
+[[sources]]
 id = "on_prem"                  # servers in Frankfurt, Ashburn and Venlo
 connector = "on_prem"
 path = "{on_prem}"
@@ -40,6 +64,9 @@ path = "{on_prem}"
 # ---------------------------------------------------------------- what finance keeps
 [tables]
 {tables}
+
+[prices]
+tokens = ["{prices}"]   # what the platform team charges for its own model
 
 # ---------------------------------------------------------------- who owns a charge: AWS and Azure grew their own keys
 [tags]
@@ -106,6 +133,9 @@ def write(home: Path, calendar: Calendar, scenarios: tuple[Path, ...]) -> Path:
     ago = calendar.days_before_end
     text = _TEMPLATE.format(
         mark=MARK, name=NAME, aws=aws.FOLDER.as_posix(), azure=azure.FOLDER.as_posix(), on_prem=ledger.FILE.as_posix(),
+        openai=openai.FOLDER.as_posix(), openai_org=ORGANIZATIONS[OPENAI], anthropic=anthropic.FOLDER.as_posix(),
+        anthropic_org=ORGANIZATIONS[ANTHROPIC], litellm=gateways.LITELLM.as_posix(), gateway=gateways.LOG.as_posix(),
+        gateway_key=gateways.SPLIT_KEY, prices=gateways.PRICES.as_posix(),
         tables="\n".join(f'{t} = "{(finance.FOLDER / t).as_posix()}.csv"' for t in finance.TABLES),
         answers=ago(210), savings_plan=month_before(calendar.open_month, 2), price=price_change_day(calendar),
         burst_first=ago(118), burst_last=ago(98), scenarios=", ".join(f'"{s.as_posix()}"' for s in scenarios),

@@ -13,11 +13,13 @@ from typing import Any, Final
 
 import polars as pl
 
-from connectors.demo import aws, azure, ledger
+from connectors.demo import anthropic, api_truth, aws, azure, gateways, ledger, openai
 from connectors.demo.activity import SKU, WORKLOAD
 from connectors.demo.bill import CHANGED_SKU, COST_DECIMALS, EXACT, exact_sum, missing_month, term_of
 from connectors.demo.company import ACCOUNTS, COMMITMENTS, NAME, WORKLOADS, Calendar, account
-from connectors.demo.incidents import BURST, IDLE, PRICE, TRIPLED, UNOWNED, Incident, incidents
+from connectors.demo.incidents import BURST, CACHE, IDLE, PRICE, TRIPLED, UNOWNED, Incident, incidents
+from connectors.demo.model_apis import Apis
+from connectors.demo.model_apis import with_owners as asked_with_owners
 
 FILE: Final = Path("raw/truth.json")
 UNKNOWN: Final = "unknown"
@@ -25,17 +27,24 @@ COSTS: Final = ("billed", "effective", "contracted", "list")
 MISSING_FEE: Final = "AWS Enterprise Support fee is on the invoice and not in the export"
 
 
-def truth(shown: pl.DataFrame, whole: pl.DataFrame, calendar: Calendar, *, months: int, seed: int) -> dict[str, Any]:
-    """The document; shown: what the exports show, whole: what is invoiced."""
+def truth(
+    shown: pl.DataFrame, whole: pl.DataFrame, apis: Apis, calendar: Calendar, home: Path, *, months: int, seed: int
+) -> dict[str, Any]:
+    """The document; shown: what the exports of the clouds show, whole: what they invoice."""
     return {
         "company": NAME, "months": months, "seed": seed, "today": calendar.today, "first_day": calendar.start,
         "last_day": calendar.end, "open_period": _period(calendar.open_month),
-        "files": {"aws": str(aws.FOLDER), "azure": str(azure.FOLDER), "on_prem": str(ledger.FILE)},
-        "totals": _totals(shown, calendar),
-        "owners": _owners(shown, calendar),
+        "files": {
+            "aws": str(aws.FOLDER), "azure": str(azure.FOLDER), "openai": str(openai.FOLDER),
+            "anthropic": str(anthropic.FOLDER), "litellm": str(gateways.LITELLM), "gateway": str(gateways.LOG),
+            "on_prem": str(ledger.FILE),
+        },
+        "totals": _totals(shown, apis, calendar),
+        "owners": _owners(shown, apis, calendar),
         "commitments": _commitments(shown, calendar),
-        "invoices": invoices(shown, whole, calendar),
-        "incidents": [_measured(i, shown) for i in incidents(calendar)],
+        "invoices": invoices(shown, whole, apis, calendar),
+        "incidents": [_measured(i, shown, apis) for i in incidents(calendar)],
+        "model_apis": api_truth.model_apis(apis, calendar, home / gateways.PRICES),
     }  # fmt: skip
 
 
@@ -66,20 +75,25 @@ def with_owners(charges: pl.DataFrame) -> pl.DataFrame:
 
 
 # ---------------------------------------------------------------------------------------------------------- sections
-def _totals(shown: pl.DataFrame, calendar: Calendar) -> list[dict[str, Any]]:
+def _totals(shown: pl.DataFrame, apis: Apis, calendar: Calendar) -> list[dict[str, Any]]:
     """Per source, billing period and currency; rows is null for the ledger, whose rows are assets and not charges."""
     clouds = (
         shown.group_by("source", "month").agg(pl.len().alias("rows"), *(exact_sum(f"{c}_cost").alias(c) for c in COSTS))
         .sort("source", "month").with_columns(currency=pl.lit("USD"))
     )  # fmt: skip
+    asked = (
+        apis.costs.group_by("source", "month")
+        .agg(pl.len().alias("rows"), *(pl.col("cost").sum().alias(c) for c in COSTS))
+        .sort("source", "month").with_columns(currency=pl.lit("USD"))
+    )  # fmt: skip
     return [
         *({"source": r["source"], "period": _period(r["month"]), "currency": r["currency"], "rows": r["rows"],
-           **{c: r[c] for c in COSTS}} for r in clouds.iter_rows(named=True)),
+           **{c: r[c] for c in COSTS}} for frame in (clouds, asked) for r in frame.iter_rows(named=True)),
         *({**sums, "rows": None} for sums in _own_servers(calendar, "currency")),
     ]  # fmt: skip
 
 
-def _owners(shown: pl.DataFrame, calendar: Calendar) -> list[dict[str, Any]]:
+def _owners(shown: pl.DataFrame, apis: Apis, calendar: Calendar) -> list[dict[str, Any]]:
     """Per source, billing period, currency, team and purpose; `unknown` where no tag and no mapping says one."""
     clouds = (
         with_owners(shown).with_columns(pl.col("team", "purpose").fill_null(UNKNOWN))
@@ -87,10 +101,15 @@ def _owners(shown: pl.DataFrame, calendar: Calendar) -> list[dict[str, Any]]:
         .agg(exact_sum("billed_cost").alias("billed"), exact_sum("effective_cost").alias("effective"))
         .sort("source", "month", "team", "purpose")
     )  # fmt: skip
+    asked = (
+        asked_with_owners(apis.costs).group_by("source", "month", "team", "purpose")
+        .agg(pl.col("cost").sum().alias("billed"), pl.col("cost").sum().alias("effective"))
+        .sort("source", "month", "team", "purpose")
+    )  # fmt: skip
     return [
         *({"source": r["source"], "period": _period(r["month"]), "currency": "USD", "team": r["team"],
            "purpose": r["purpose"], "billed": r["billed"], "effective": r["effective"]}
-          for r in clouds.iter_rows(named=True)),
+          for frame in (clouds, asked) for r in frame.iter_rows(named=True)),
         *_own_servers(calendar, "currency", "team", "purpose"),
     ]  # fmt: skip
 
@@ -127,7 +146,7 @@ def _commitments(shown: pl.DataFrame, calendar: Calendar) -> list[dict[str, Any]
     return found
 
 
-def invoices(shown: pl.DataFrame, whole: pl.DataFrame, calendar: Calendar) -> list[dict[str, Any]]:
+def invoices(shown: pl.DataFrame, whole: pl.DataFrame, apis: Apis, calendar: Calendar) -> list[dict[str, Any]]:
     """What each source invoices for each closed month, what its export shows, and why the two differ.
 
     The invoice is the whole bill rounded to cents; a residual of less than a cent is rounding.
@@ -144,13 +163,24 @@ def invoices(shown: pl.DataFrame, whole: pl.DataFrame, calendar: Calendar) -> li
                 "residual": invoice - export,
                 "cause": MISSING_FEE if missing else "rounding",
             })  # fmt: skip
+    for source in (openai.SOURCE, anthropic.SOURCE):
+        for month in calendar.closed:
+            export = Decimal(apis.costs.filter(source=source, month=month)["cost"].sum())
+            invoice = export.quantize(Decimal("0.01"))
+            found.append({
+                "source": source, "period": _period(month), "currency": "USD", "invoice": invoice, "export": export,
+                "residual": invoice - export, "cause": "rounding",
+            })  # fmt: skip
     return found
 
 
-def _measured(incident: Incident, shown: pl.DataFrame) -> dict[str, Any]:
+def _measured(incident: Incident, shown: pl.DataFrame, apis: Apis) -> dict[str, Any]:
     """The incident with its extra cost, in all and by month: EffectiveCost less what it would have been without."""
-    rows = shown.filter(_rows_of(incident), pl.col("first_day").is_between(incident.first_day, incident.last_day))
-    extra = rows.select("month", extra=_extra(incident).round(COST_DECIMALS))
+    if incident.kind == CACHE:
+        extra = apis.costs.select("month", extra=pl.col("cost") - pl.col("usual")).filter(pl.col("extra") != 0)
+    else:
+        rows = shown.filter(_rows_of(incident), pl.col("first_day").is_between(incident.first_day, incident.last_day))
+        extra = rows.select("month", extra=_extra(incident).round(COST_DECIMALS))
     by_month = extra.group_by("month").agg(pl.col("extra").cast(EXACT).sum()).sort("month")
     return {
         **asdict(incident),
