@@ -59,7 +59,7 @@ def _lines(usage: Usage, bucket: Json, result: Any) -> list[dict[str, Any]]:
     """The result's lines, or one of what could be read of it with everything that is wrong."""
     operation = usage.api.kind(result) if isinstance(result, dict) else None
     steps: list[Callable[[], dict[str, Any]]] = [lambda: _day(usage.api, bucket)]
-    if operation is None or operation == COSTS:
+    if operation is None:
         steps.append(_no_usage)
     else:
         label = {"provider": usage.name, "operation": operation, "tags": _tags(usage, result)}
