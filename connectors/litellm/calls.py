@@ -28,6 +28,7 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 import polars as pl
@@ -76,16 +77,23 @@ def parse_calls(part: RawPart) -> pl.LazyFrame:
 
 
 def _row(record: Json | str, *, is_whole: bool) -> Row:
-    """The call, or why it cannot be used with what a load accounts it by: its day and its cost."""
+    """The call, or what could be read of it with everything that is wrong."""
     if isinstance(record, str):
         return {REJECT: "no JSON object", RAW: records.as_json({"line": record})}
     row: Row = {}
-    try:
-        row["day"] = _instant(record.get("startTime")).date()
-        row |= _cost(record)
-        return row | _who(record) | _counts(record, is_whole=is_whole)
-    except BadRow as reason:
-        return row | {REJECT: str(reason), RAW: records.as_json(record)}
+    wrong: list[str] = []
+    for step in (_day, _cost, _who, partial(_counts, is_whole=is_whole)):
+        try:
+            row |= step(record)
+        except BadRow as reason:
+            wrong.append(str(reason))
+    if wrong:
+        row |= {REJECT: "; ".join(dict.fromkeys(wrong)), RAW: records.as_json(record)}
+    return row
+
+
+def _day(record: Json) -> Row:
+    return {"day": _instant(record.get("startTime")).date()}
 
 
 def _cost(record: Json) -> Row:
