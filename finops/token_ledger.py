@@ -116,7 +116,7 @@ def metered(usage: pl.DataFrame) -> pl.DataFrame:
     volumes[OTHER] = pl.when(asked_only).then(_filled("requests")).otherwise(others)
     costs = {kind: _sum(map(_part, meters[kind])) + (fee if kind == OTHER else 0) for kind in KINDS}
     wide = (
-        _canonical(usage.rename({"consumer_id": "key", "price_reason": "reason"}))
+        canonical(usage.rename({"consumer_id": "key", "price_reason": "reason"}))
         .with_columns(service_tier(pl.col("service_tier")).alias("service_tier"))
         .with_columns(volume.alias(f"_{kind}") for kind, volume in volumes.items())
         .with_columns(_first=pl.coalesce(pl.when(pl.col(f"_{kind}") > 0).then(pl.lit(kind)) for kind in KINDS))
@@ -136,15 +136,6 @@ def metered(usage: pl.DataFrame) -> pl.DataFrame:
 # ----------------------------------------------------------------------------------------------------------- the bill
 def bill(daily: pl.LazyFrame) -> pl.DataFrame:
     """The billed charges of model APIs in spend_daily: WHO, billing_period, category, tokens, billed and cost."""
-    direction, action = pl.col(s.TOKEN_DIRECTION), pl.col(s.TOKEN_CACHE_ACTION)
-    kind = (
-        pl.when(direction == "Output").then(pl.lit(OUTPUT))
-        .when(direction != "Input").then(pl.lit(OTHER))
-        .when(action == "Read").then(pl.lit(CACHE_READ))
-        .when(action == "Write").then(pl.lit(CACHE_WRITE))
-        .when(direction == "Input").then(pl.lit(UNCACHED))
-        .otherwise(pl.lit(OTHER))
-    )  # fmt: skip
     names = {
         "day": s.CHARGE_DATE, "source_id": s.SOURCE_ID, "provider": s.SERVICE_PROVIDER_NAME,
         "account_id": s.SUB_ACCOUNT_ID, "account_name": s.SUB_ACCOUNT_NAME, "key": s.CONSUMER_ID, "model": s.MODEL_ID,
@@ -156,14 +147,27 @@ def bill(daily: pl.LazyFrame) -> pl.DataFrame:
         daily.filter(pl.col(s.DRIVER) == "model_api", pl.col(s.LEDGER_ROLE) == s.BILLED)
         .select(
             *(pl.col(column).alias(name) for name, column in names.items()),
-            kind.alias("kind"), pl.col(s.TOKENS).alias("tokens"), pl.col(s.BILLED_COST).alias("billed"),
+            billed_kind().alias("kind"), pl.col(s.TOKENS).alias("tokens"), pl.col(s.BILLED_COST).alias("billed"),
             pl.col(s.EFFECTIVE_COST).alias("cost"),
         )
         .group_by(_BILL_ROW)
         .agg(_or_null("tokens"), pl.col("billed", "cost").sum())
         .collect(engine="streaming")
     )  # fmt: skip
-    return _canonical(rows)
+    return canonical(rows)
+
+
+def billed_kind() -> pl.Expr:
+    """The kind that a charge is for, by its direction and cache action."""
+    direction, action = pl.col(s.TOKEN_DIRECTION), pl.col(s.TOKEN_CACHE_ACTION)
+    return (
+        pl.when(direction == "Output").then(pl.lit(OUTPUT))
+        .when(direction != "Input").then(pl.lit(OTHER))
+        .when(action == "Read").then(pl.lit(CACHE_READ))
+        .when(action == "Write").then(pl.lit(CACHE_WRITE))
+        .when(direction == "Input").then(pl.lit(UNCACHED))
+        .otherwise(pl.lit(OTHER))
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -349,8 +353,8 @@ def _exact_parts(rows: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
 
 
 # -------------------------------------------------------------------------------------------------------- expressions
-def _canonical(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows with the book's name of their model, where it knows it."""
+def canonical(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with provider and model with the book's name of their model, where it knows it."""
     pairs = rows.select("provider", "model").drop_nulls("model").unique().rows()
     names = [(provider, model, match(provider or "", model).model) for provider, model in pairs]
     table = pl.DataFrame(names, schema=dict.fromkeys(("provider", "model", "_name"), pl.String), orient="row")
