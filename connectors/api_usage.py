@@ -58,33 +58,33 @@ def parse_usage(usage: Usage, part: RawPart) -> pl.LazyFrame:
 def _lines(usage: Usage, bucket: Json, result: Any) -> list[dict[str, Any]]:
     """The result's lines, or one of what could be read of it with everything that is wrong."""
     operation = usage.api.kind(result) if isinstance(result, dict) else None
-    steps: list[Callable[[], dict[str, Any]]] = [lambda: _day(usage.api, bucket)]
-    if operation is None:
-        steps.append(_no_usage)
-    else:
-        label = {"provider": usage.name, "operation": operation, "tags": _tags(usage, result)}
-        steps += [
-            lambda: label | usage.labels(result),
-            lambda: usage.counts(operation, numbers(result, usage.counted)),
-        ]
-    row = row_of(steps, bucket, result)
+    found: dict[str, Decimal] = {}
+
+    def labels() -> dict[str, Any]:
+        if operation is None:
+            raise BadRow("the result is no usage")
+        tags = _tags(usage, result)
+        return {"provider": usage.name, "operation": operation, "tags": tags, **usage.labels(result)}
+
+    def counts() -> dict[str, Any]:
+        if operation is None:
+            return {}
+        found.update(numbers(result, usage.counted))
+        return usage.counts(operation, found)
+
+    row = row_of((lambda: _day(usage.api, bucket), labels, counts), bucket, result)
     if REJECT in row:
         return [row]
-    found = numbers(result, usage.counted)
     others = [{OTHER: n, "other_unit": field} for field, n in found.items() if n and field not in usage.counted]
     if others and not any(row.get(column) for column in _METERS):
         row |= others.pop(0)
-    label = {column: value for column, value in row.items() if column not in (*_METERS, "requests", "other_unit")}
-    return [row, *(label | other for other in others)]
+    unlike = (*_METERS, "requests", "other_unit")
+    return [row, *({column: row[column] for column in row if column not in unlike} | other for other in others)]
 
 
 def _tags(usage: Usage, result: Json) -> str | None:
     known = usage.named | usage.counted
     return details({k: v for k, v in result.items() if k not in known and not isinstance(v, dict) and not _counts(v)})
-
-
-def _no_usage() -> dict[str, Any]:
-    raise BadRow("the result is no usage")
 
 
 def _day(api: Api, bucket: Json) -> dict[str, Any]:
