@@ -94,6 +94,13 @@ _EITHER: Final = (("input_tokens", "uncached_input_tokens"), ("output_tokens", "
 _IGNORED: Final = frozenset({"totaltokens"})
 _OPTIONS: Final = ("provider", "currency", "rows", "columns.ignore")
 _PREFIX: Final = "columns."
+_BARE: Final = frozenset({"input", "output", "prompt", "completion", "cached", "reasoning", "cacheread", "cachewrite"})
+_TOKEN_WORD: Final = re.compile(r"(?:^|[^a-z])toks?(?:$|[^a-z])", re.IGNORECASE)
+_BY_OPTION: Final = (
+    'rename the column, or map or ignore it: options = { "columns.model" = "llm", "columns.ignore" = "a, b" } '
+    "in finops.toml"
+)
+_WITH_CURRENCY: Final = 'add a column currency, or options = { currency = "USD" } in finops.toml'
 _RAW, _CLEAN = "raw ", "cleaned "
 _BAD: Final = "__bad"
 
@@ -176,23 +183,21 @@ def _origin(part: RawPart, columns: list[str]) -> dict[str, str]:
         if name in mapped.values() or name in left_out or _plain(name) in _IGNORED or ours in mapped:
             continue
         if ours is None:
-            if "token" in name.lower():
-                raise _refused(
-                    part, f'has the column "{name}", which may count tokens', "rename it, map it or ignore it"
-                )
+            if _may_count_tokens(name):
+                raise _refused(part, f'has the column "{name}", which may count tokens')
             continue
         if ours in origin:
-            raise _refused(part, f'has two columns for {ours}: "{origin[ours]}" and "{name}"', "map or ignore one")
+            raise _refused(part, f'has two columns for {ours}: "{origin[ours]}" and "{name}"')
         origin[ours] = name
     missing = [name for name in NEEDED if name not in origin]
     if missing or not set(origin) & {*_WHOLES, *_INPUT_PARTS, *_OUTPUT_PARTS, *_OTHER_COUNTS}:
         lacks = f"column {', '.join(missing)}" if missing else "column of tokens, requests or other counts"
-        raise _refused(part, f"has no {lacks}; it has {', '.join(columns[:12])}", "rename the column, or map it")
+        raise _refused(part, f"has no {lacks}; it has {', '.join(columns[:12])}")
     for one, other in _EITHER:
         if one in origin and other in origin:
-            raise _refused(part, f"has both {one} and {other}", "ignore one of the two")
+            raise _refused(part, f"has both {one} and {other}")
     if "cost" in origin and "currency" not in origin and "currency" not in part.options:
-        raise _refused(part, "has a cost and no currency", 'add a column currency, or options = { currency = "USD" }')
+        raise _refused(part, "has a cost and no currency", _WITH_CURRENCY)
     return origin
 
 
@@ -210,7 +215,7 @@ def _mapped(part: RawPart, columns: list[str]) -> dict[str, str]:
                 next_step="correct `options` of this source in finops.toml",
             )
         if name not in columns:
-            raise _refused(part, f'has no column "{name}", which the option {option} names', "correct the option")
+            raise _refused(part, f'has no column "{name}", which the option {option} names')
         mapped[ours] = name
     if part.options.get("rows", "calls") != "calls":
         raise ConfigError(
@@ -221,14 +226,16 @@ def _mapped(part: RawPart, columns: list[str]) -> dict[str, str]:
     return mapped
 
 
-def _refused(part: RawPart, found: str, next_step: str) -> InputError:
+def _refused(part: RawPart, found: str, next_step: str = _BY_OPTION) -> InputError:
     return InputError(
         f"{part.path} {found}",
         expected=f"columns day, provider, model and counts that do not overlap: {', '.join(_NUMBERS)}",
-        next_step=f'{next_step}: options = {{ "columns.model" = "llm", "columns.ignore" = "a, b" }} in finops.toml'
-        if "options" not in next_step
-        else next_step,
+        next_step=next_step,
     )
+
+
+def _may_count_tokens(name: str) -> bool:
+    return "token" in name.lower() or bool(_TOKEN_WORD.search(name)) or _plain(name) in _BARE
 
 
 def _plain(name: str) -> str:

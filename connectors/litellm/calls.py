@@ -275,7 +275,8 @@ def _instant(value: object) -> datetime:
 
 def _object(holder: Json, name: str) -> Json:
     """The object of that name, also where a dump holds it as text; raises BadRow for anything else."""
-    found = _decoded(holder, name)
+    value = holder.get(name)
+    found = _decoded(value, name) if isinstance(value, str) else value
     if found is None:
         return {}
     if not isinstance(found, Mapping):
@@ -284,7 +285,8 @@ def _object(holder: Json, name: str) -> Json:
 
 
 def _list(holder: Json, name: str) -> list[Any]:
-    found = _decoded(holder, name)
+    value = holder.get(name)
+    found = _decoded(value, name) if isinstance(value, str) else value
     if not found:
         return []
     if not isinstance(found, list):
@@ -292,10 +294,7 @@ def _list(holder: Json, name: str) -> list[Any]:
     return found
 
 
-def _decoded(holder: Json, name: str) -> object:
-    value = holder.get(name)
-    if not isinstance(value, str):
-        return value
+def _decoded(value: str, name: str) -> object:
     try:
         return json.loads(value, parse_float=Decimal) if value.strip() else None
     except ValueError as error:

@@ -182,7 +182,7 @@ def test_an_answer_from_its_own_cache_is_no_usage(hit: object, tmp_path: Path) -
 
 def test_a_failed_call_is_no_request(tmp_path: Path) -> None:
     """A failure without tokens counts nothing, even without a model; one that was served in part counts that."""
-    nothing = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "spend": 0.0}
+    nothing: dict[str, Any] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "spend": 0.0}
     row = call(tmp_path, spend_log(status="failure", model="", custom_llm_provider="", **nothing))
     assert (row["requests"], row["provider"], row["model"], row[REJECT]) == (0, "unknown", "unknown", None)
     assert counts(call(tmp_path, spend_log(status="failure")))["requests"] == 1
@@ -494,7 +494,7 @@ def test_metrics_that_cannot_be_read_are_rejected(wrong: dict[str, Any], tmp_pat
 
 def test_a_provider_that_nobody_tells_is_unknown(tmp_path: Path) -> None:
     """A model that two providers of the day sell to the same key has no provider, rather than a guess."""
-    providers = {"openai": {"api_key_breakdown": {"a": {}}}, "azure": {"api_key_breakdown": {"a": {}}}}
+    providers: dict[str, Any] = {"openai": {"api_key_breakdown": {"a": {}}}, "azure": {"api_key_breakdown": {"a": {}}}}
     used = {"metrics": metrics(10, 1), "api_key_breakdown": {"a": by_key("a", metrics(10, 1))}}
     page = activity({"gpt-5": used}, metrics(10, 1), providers=providers)
     assert metered(save(tmp_path / "p.json", page))["provider"].to_list() == ["unknown"]
