@@ -13,8 +13,8 @@ from connectors.registry import METERED, REJECT, SOURCE_ROWS, RawPart
 from finops import schema as s
 from finops.errors import InputError
 
-OTHER: Final = "other_quantity"
-_METERS: Final = (*(column for column in s.METER_COLUMNS if column != "requests"), OTHER)
+_OTHER: Final = "other_quantity"
+_METERS: Final = tuple(column for column in s.METER_COLUMNS if column != "requests")
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Usage:
     """How a provider writes the results of its usage pages.
 
     name: the provider in the price book. named, labels: the fields that say whose usage of what it is, and the columns
-    of METERED made from them, or BadRow. counted, counts: the fields that meters are known for, and the columns made
-    from an operation and its `numbers`, or BadRow.
+    of METERED made from them, or BadRow. counted: the fields that must be numbers. counts: takes what has a meter out
+    of an operation's `numbers`, as columns of METERED, or BadRow. units: of fields that have none.
     """
 
     api: Api
@@ -31,14 +31,16 @@ class Usage:
     named: frozenset[str]
     labels: Callable[[Json], dict[str, Any]]
     counted: frozenset[str]
-    counts: Callable[[str, Mapping[str, Decimal]], dict[str, Any]]
+    counts: Callable[[str, dict[str, Decimal]], dict[str, Any]]
+    units: Mapping[str, str]
 
 
 def parse_usage(usage: Usage, part: RawPart) -> pl.LazyFrame:
     """The results of a usage page as metered lines; see connectors.registry.
 
-    A result is one line, and one more for each number in it that no meter is known for: a quantity in the unit of its
-    own name. Fields that neither count nor name are its tags. Raises InputError for a file that is no page of usage.
+    What a result counts and no meter is known for is a quantity in its unit, or in the unit of its own name, on a line
+    of its own beside tokens. Fields that neither count nor name are the tags. Raises InputError for a file that is no
+    page of usage.
     """
     page = read_page(usage.api, part)
     if page.kind == COSTS:
@@ -58,7 +60,7 @@ def parse_usage(usage: Usage, part: RawPart) -> pl.LazyFrame:
 def _lines(usage: Usage, bucket: Json, result: Any) -> list[dict[str, Any]]:
     """The result's lines, or one of what could be read of it with everything that is wrong."""
     operation = usage.api.kind(result) if isinstance(result, dict) else None
-    found: dict[str, Decimal] = {}
+    left: dict[str, Decimal] = {}
 
     def labels() -> dict[str, Any]:
         if operation is None:
@@ -69,16 +71,16 @@ def _lines(usage: Usage, bucket: Json, result: Any) -> list[dict[str, Any]]:
     def counts() -> dict[str, Any]:
         if operation is None:
             return {}
-        found.update(numbers(result, usage.counted))
-        return usage.counts(operation, found)
+        left.update(numbers(result, usage.counted))
+        return usage.counts(operation, left)
 
     row = row_of((lambda: _day(usage.api, bucket), labels, counts), bucket, result)
     if REJECT in row:
         return [row]
-    others = [{OTHER: n, "other_unit": field} for field, n in found.items() if n and field not in usage.counted]
+    others = [{_OTHER: n, "other_unit": usage.units.get(field, field)} for field, n in left.items() if n]
     if others and not any(row.get(column) for column in _METERS):
         row |= others.pop(0)
-    unlike = (*_METERS, "requests", "other_unit")
+    unlike = (*_METERS, "requests", _OTHER, "other_unit")
     return [row, *({column: row[column] for column in row if column not in unlike} | other for other in others)]
 
 

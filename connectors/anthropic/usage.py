@@ -22,7 +22,6 @@ and the pages on data residency and fast mode, checked 2026-11-21.
 """
 
 import re
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -73,9 +72,9 @@ def _context(window: str | None) -> int | None:
     return int(found[1]) * _THOUSANDS[found[2]]
 
 
-def _counts(_operation: str, found: Mapping[str, Decimal]) -> dict[str, Any]:
-    needed(found, "uncached_input_tokens", "output_tokens")
-    return {column: found[field] for field, column in METERS.items() if field in found}
+def _counts(_operation: str, left: dict[str, Decimal]) -> dict[str, Any]:
+    needed(left, "uncached_input_tokens", "output_tokens")
+    return {column: left.pop(field) for field, column in METERS.items() if field in left}
 
 
 USAGE: Final = Usage(
@@ -85,4 +84,5 @@ USAGE: Final = Usage(
     labels=_labels,
     counted=frozenset(METERS),
     counts=_counts,
+    units={},
 )

@@ -13,10 +13,10 @@
 | cache_read_audio_tokens, cache_read_image_tokens | input_cached_audio_tokens, input_cached_image_tokens |
 | output_tokens | output_text_tokens = output_tokens - output_audio_tokens - output_image_tokens |
 | output_audio_tokens, output_image_tokens | the same names |
-| requests | num_model_requests; not of web searches, whose requests are in completions |
+| requests | num_model_requests; those of searches are in completions |
 | characters, audio_seconds | characters of audio_speeches, seconds of audio_transcriptions |
 | web_searches, file_searches | num_requests of web_search_calls, of file_search_calls |
-| other_quantity, other_unit | images, usage_bytes, num_sessions; any further number in the unit of its name |
+| other_quantity, other_unit | images, usage_bytes, num_sessions; any further number in the unit of its own name |
 | tags | the other fields |
 
 input_tokens counts uncached, cached and cache-write tokens of all kinds, input_uncached_tokens those that are neither
@@ -25,7 +25,7 @@ not add up, the result is rejected. Reasoning tokens are in output_tokens and no
 of the usage endpoints, checked 2026-11-21.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Final
 
@@ -33,7 +33,7 @@ import polars as pl
 
 from connectors import api_usage
 from connectors.api_pages import BadRow, Json, text
-from connectors.api_usage import OTHER, Usage, needed
+from connectors.api_usage import Usage, needed
 from connectors.openai.pages import API, NAME
 from connectors.registry import RawPart
 
@@ -53,14 +53,23 @@ COUNTED: Final = {
 SIMPLE: Final = {"num_model_requests": "requests", "characters": "characters", "seconds": "audio_seconds"}
 """Meter <- count."""
 SEARCHES: Final = {"file_search_calls": "file_searches", "web_search_calls": "web_searches"}
-"""Meter <- operation whose num_requests are searches."""
+"""Meter <- operation that counts searches, as num_requests."""
 UNITS: Final = {"images": "Images", "usage_bytes": "Bytes", "num_sessions": "Sessions"}
 """other_unit <- count."""
 INPUT: Final = ("input_uncached_tokens", "input_cached_tokens", "input_cache_write_tokens")
-UNCACHED: Final = ("input_text_tokens", "input_audio_tokens", "input_image_tokens")
-CACHED: Final = ("input_cached_text_tokens", "input_cached_audio_tokens", "input_cached_image_tokens")
-OUTPUT: Final = ("output_text_tokens", "output_audio_tokens", "output_image_tokens")
-"""The parts of a whole; the first is what the others leave where it is not stated."""
+UNCACHED: Final = {
+    "input_text_tokens": "uncached_input_tokens", "input_audio_tokens": "input_audio_tokens",
+    "input_image_tokens": "input_image_tokens",
+}  # fmt: skip
+CACHED: Final = {
+    "input_cached_text_tokens": "cache_read_tokens", "input_cached_audio_tokens": "cache_read_audio_tokens",
+    "input_cached_image_tokens": "cache_read_image_tokens",
+}  # fmt: skip
+OUTPUT: Final = {
+    "output_text_tokens": "output_tokens", "output_audio_tokens": "output_audio_tokens",
+    "output_image_tokens": "output_image_tokens",
+}  # fmt: skip
+"""The parts of a whole, and the meters of those that are priced; the first is what the others leave, if not stated."""
 
 
 def parse_usage(part: RawPart) -> pl.LazyFrame:
@@ -77,52 +86,36 @@ def _labels(result: Json) -> dict[str, Any]:
     }
 
 
-def _counts(operation: str, found: Mapping[str, Decimal]) -> dict[str, Any]:
-    needed(found, *COUNTED.get(operation, ()))
-    if not found:
+def _counts(operation: str, left: dict[str, Decimal]) -> dict[str, Any]:
+    needed(left, *COUNTED.get(operation, ()))
+    if not left:
         raise BadRow("nothing is counted")
-    row: dict[str, Any] = {column: found[field] for field, column in SIMPLE.items() if field in found}
-    if "input_tokens" in found:
-        row |= _input(found)
-    if "output_tokens" in found:
-        columns = ("output_tokens", "output_audio_tokens", "output_image_tokens")
-        row |= zip(columns, _parts(found, "output_tokens", OUTPUT), strict=True)
-    if "num_requests" in found:
-        row |= _searches(operation, found["num_requests"])
-    for field, unit in UNITS.items():
-        if field in found:
-            row |= {OTHER: found[field], "other_unit": unit}
-    if operation == "web_search_calls":
+    if operation in SEARCHES:
         # the same requests are in completions
-        row.pop("requests", None)
+        left.pop("num_model_requests", None)
+        return {SEARCHES[operation]: left.pop("num_requests")}
+    row: dict[str, Any] = {column: left.pop(field) for field, column in SIMPLE.items() if field in left}
+    if "input_tokens" in left:
+        uncached, cached, row["cache_write_tokens"] = _parts(left, "input_tokens", INPUT)
+        left |= {"input_uncached_tokens": uncached, "input_cached_tokens": cached}
+        row |= zip(UNCACHED.values(), _parts(left, "input_uncached_tokens", UNCACHED), strict=True)
+        row |= zip(CACHED.values(), _parts(left, "input_cached_tokens", CACHED), strict=True)
+    if "output_tokens" in left:
+        row |= zip(OUTPUT.values(), _parts(left, "output_tokens", OUTPUT), strict=True)
     return row
 
 
-def _input(found: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    uncached, cached, written = _parts(found, "input_tokens", INPUT)
-    wholes = {**found, "input_uncached_tokens": uncached, "input_cached_tokens": cached}
-    split = (*_parts(wholes, "input_uncached_tokens", UNCACHED), *_parts(wholes, "input_cached_tokens", CACHED))
-    columns = (
-        "uncached_input_tokens", "input_audio_tokens", "input_image_tokens",
-        "cache_read_tokens", "cache_read_audio_tokens", "cache_read_image_tokens",
-    )  # fmt: skip
-    return {"cache_write_tokens": written, **dict(zip(columns, split, strict=True))}
-
-
-def _parts(found: Mapping[str, Decimal], whole: str, names: tuple[str, ...]) -> list[Decimal]:
-    """The parts of a whole; raises BadRow where those that are stated do not add up to it."""
+def _parts(left: dict[str, Decimal], whole: str, names: Iterable[str]) -> list[Decimal]:
+    """The parts of a whole, taken out with it; raises BadRow where those that are stated do not add up to it."""
     rest, *others = names
-    sizes = [found.get(name, Decimal(0)) for name in others]
-    left = found[whole] - sum(sizes)
-    if left < 0 or found.get(rest, left) != left:
-        stated = ", ".join(f"{name} {found[name].normalize():f}" for name in names if name in found)
-        raise BadRow(f"{whole} is {found[whole].normalize():f}, which its parts do not add up to: {stated}")
-    return [left, *sizes]
-
-
-def _searches(operation: str, count: Decimal) -> dict[str, Any]:
-    meter = SEARCHES.get(operation)
-    return {meter: count} if meter else {OTHER: count, "other_unit": "num_requests"}
+    total = left.pop(whole)
+    stated = {name: left.pop(name) for name in (rest, *others) if name in left}
+    sizes = [stated.get(name, Decimal(0)) for name in others]
+    first = total - sum(sizes)
+    if first < 0 or stated.get(rest, first) != first:
+        listed = ", ".join(f"{name} {size.normalize():f}" for name, size in stated.items())
+        raise BadRow(f"{whole} is {total.normalize():f}, which its parts do not add up to: {listed}")
+    return [first, *sizes]
 
 
 USAGE: Final = Usage(
@@ -134,4 +127,5 @@ USAGE: Final = Usage(
         ("input_tokens", "output_tokens", "num_requests", *SIMPLE, *UNITS, *INPUT, *UNCACHED, *CACHED, *OUTPUT)
     ),
     counts=_counts,
+    units=UNITS,
 )

@@ -222,6 +222,7 @@ def test_each_operation_has_its_meter(
         ("vector_stores", {"usage_bytes": 10**12, "num_model_requests": ...}, 10**12, "Bytes"),
         ("code_interpreter_sessions", {"num_sessions": 3, "num_model_requests": ...}, 3, "Sessions"),
         ("decisions", {"num_decisions": 7}, 7, "num_decisions"),
+        ("dreams", {"output_text_tokens": 7}, 7, "output_text_tokens"),
         ("computers", {"num_requests": 7}, 7, "num_requests"),
     ],
 )
@@ -235,20 +236,26 @@ def test_what_has_no_meter_has_its_unit(
     assert counted(row).keys() <= {"other_quantity", "requests"}
 
 
+def test_no_images_are_no_quantity(tmp_path: Path) -> None:
+    """A result that counts zero of what has no meter is a line, so that its row is there, and no quantity."""
+    (row,) = rows(tmp_path, usage("images", images=0, num_model_requests=0))
+    assert (row[REJECT], counted(row), row["other_unit"]) == (None, {}, None)
+
+
 def test_a_new_count_is_a_line_of_its_own(tmp_path: Path) -> None:
     """Numbers that no meter is known for keep their names on lines of the same usage, and count as no further row."""
     new: dict[str, Any] = {"output_video_tokens": 6, "details": {"calls": 2, "none": 0}}
-    first, *others = rows(tmp_path, usage(input_tokens=3, output_tokens=1, **new))
+    first, *others = rows(tmp_path, usage(input_tokens=3, output_tokens=1, images=5, **new))
     assert counted(first) == {"uncached_input_tokens": 3, "output_tokens": 1, "requests": 4}
     assert [(row["other_quantity"], row["other_unit"]) for row in others] == [
-        (6, "output_video_tokens"), (2, "details.calls"),
+        (5, "Images"), (6, "output_video_tokens"), (2, "details.calls"),
     ]  # fmt: skip
     for row in others:
         assert counted(row) == {"other_quantity": row["other_quantity"]}
         assert [row[c] for c in (*list(METERED)[:9], s.SOURCE_ROW)] == [
             first[c] for c in (*list(METERED)[:9], s.SOURCE_ROW)
         ]
-    assert [row[SOURCE_ROWS] for row in (first, *others)] == [1, 0, 0]
+    assert [row[SOURCE_ROWS] for row in (first, *others)] == [1, 0, 0, 0]
 
 
 @pytest.mark.parametrize("result", [cost(), "7", '{"object": "model"}'])
