@@ -39,7 +39,7 @@ PRICING: Final = ("price_status", "cost", "price_reason", "price_date", "price_s
 ON_THE_BILL: Final = "its cost stands on the bill"
 BOOK_CURRENCY: Final = "USD"
 
-_CELL: Final = ("source_id", "day", "_account", "_key", "_tier", "model", "_kind")
+CELL: Final = ("source_id", "day", "_account", "_key", "_tier", "_model", "_kind")
 """What bill and usage are joined on; a part that one of the two does not tell is empty on both sides."""
 _BILL_ROW: Final = (*WHO, "billing_period", "category")
 _REQUESTS: Final = next(meter for meter in METERS if meter.name == "requests")
@@ -179,31 +179,41 @@ class Joinable:
 
 
 def joinable(bill: pl.DataFrame, metered: pl.DataFrame) -> Joinable:
-    """Bill and usage with `_account`, `_key`, `_tier` and `_kind`.
+    """Bill and usage with the columns of CELL.
 
     What only one of the two tells is left empty on both, so that a bill without keys meets the usage of all keys, and
     tokens of a batch meet the one price that the bill has. Cache tokens that the bill does not part from other input
-    meet that; a model that is billed without kinds meets all its tokens.
+    meet that; a model that is billed without kinds meets all its tokens; searches and the like that the bill lists
+    under no model meet that line.
     """
     for name, column in (("_account", "account_id"), ("_key", "key")):
         known = _common(bill, metered, column)["source_id"].unique().to_list()
         told = pl.when(pl.col("source_id").is_in(known)).then(column).alias(name)
         bill, metered = bill.with_columns(told), metered.with_columns(told)
-    tiers = _common(bill, metered, "service_tier").with_columns(_tier=pl.col("service_tier"))
     on = ["source_id", "service_tier"]
-    kinds = bill.group_by("source_id", "model").agg(pl.col("kind").unique().alias("_kinds"))
-    kind, kinds_billed = pl.col("kind"), pl.col("_kinds")
+    tiers = _common(bill, metered, "service_tier").with_columns(_tier=pl.col("service_tier"))
+    parts_standard = tiers.filter(pl.col("_tier") == "standard")["source_id"].to_list()
+    # a line without a tier beside others that say standard is standard too
+    plain = pl.when(pl.col("service_tier").is_null() & pl.col("source_id").is_in(parts_standard)).then(
+        pl.lit("standard")
+    )
+    kind, model = pl.col("kind"), pl.col("model")
+    kinds = bill.group_by("source_id", "model").agg(kind.unique().alias("_kinds"))
+    lists_others = kinds.filter(model.is_null() & pl.col("_kinds").list.contains(OTHER))["source_id"].to_list()
+    billed = pl.col("_kinds").list
+    is_cache = kind.is_in([CACHE_READ, CACHE_WRITE])
     met = (
-        pl.when(kinds_billed.list.contains(kind)).then(kind)
-        .when(kind.is_in([CACHE_READ, CACHE_WRITE]) & kinds_billed.list.contains(UNCACHED)).then(pl.lit(UNCACHED))
-        .when((kinds_billed.list.len() == 1) & kinds_billed.list.contains(OTHER)).then(pl.lit(OTHER))
+        pl.when(billed.contains(kind)).then(kind)
+        .when(is_cache & billed.contains(UNCACHED)).then(pl.lit(UNCACHED))
+        .when((billed.len() == 1) & billed.contains(OTHER)).then(pl.lit(OTHER))
         .otherwise(kind)
     )  # fmt: skip
+    is_listed = (kind == OTHER) & ~billed.contains(OTHER).fill_null(False) & pl.col("source_id").is_in(lists_others)
     return Joinable(
-        bill.join(tiers, on=on, how="left").with_columns(_kind=kind),
+        bill.join(tiers, on=on, how="left").with_columns(_tier=pl.coalesce("_tier", plain), _kind=kind, _model=model),
         metered.join(tiers, on=on, how="left")
         .join(kinds, on=["source_id", "model"], how="left", nulls_equal=True)
-        .with_columns(_kind=met)
+        .with_columns(_kind=met, _model=pl.when(~is_listed).then(model))
         .drop("_kinds"),
     )
 
@@ -249,20 +259,20 @@ def _says_who() -> pl.Expr:
 def _attributed(bill: pl.DataFrame, metered: pl.DataFrame) -> pl.DataFrame:
     """The bill's rows, those with usage split over it; `volume` and, where it was split, `basis`."""
     pair = joinable(bill, metered)
-    who = ("account_id", "account_name", "key", "kind", "service_tier", *OWNERS)
+    who = ("account_id", "account_name", "key", "model", "kind", "service_tier", *OWNERS)
     usage = (
-        pair.metered.group_by(*_CELL, *who)
+        pair.metered.group_by(*CELL, *who)
         .agg(
             pl.col("volume").sum(), _or_null("tokens"), _or_null("requests"),
             pl.when(pl.col("list_cost").is_not_null().all()).then(pl.col("list_cost").sum()).alias("list_cost"),
         )
-        .with_columns(_weight=_weight().over(_CELL))
+        .with_columns(_weight=_weight().over(CELL))
     )  # fmt: skip
     # tokens were used once: they stand on the dearest of several rows of the bill that meet the same usage
-    dearest = pl.col("cost").abs().rank("ordinal", descending=True).over(_CELL) == 1
+    dearest = pl.col("cost").abs().rank("ordinal", descending=True).over(CELL) == 1
     rows = (
         pair.bill.sort(_BILL_ROW).with_columns(_counts=dearest).with_row_index("_row")
-        .join(usage.with_columns(_met=True), on=_CELL, how="left", nulls_equal=True, suffix="_used",
+        .join(usage.with_columns(_met=True), on=CELL, how="left", nulls_equal=True, suffix="_used",
               maintain_order="left")
     )  # fmt: skip
     met = pl.col("_met").fill_null(False)
@@ -274,7 +284,7 @@ def _attributed(bill: pl.DataFrame, metered: pl.DataFrame) -> pl.DataFrame:
         .with_columns(
             **owner,
             **{name: pl.coalesce(f"{name}_used", name) for name in OWNERS[3:]},
-            **{name: pl.coalesce(name, f"{name}_used") for name in ("account_id", "account_name", "key")},
+            **{name: pl.coalesce(name, f"{name}_used") for name in ("account_id", "account_name", "key", "model")},
             service_tier=pl.when(met).then("service_tier_used").otherwise("service_tier"),
             kind=pl.when(met).then("kind_used").otherwise("kind"),
             tokens=once["tokens"].otherwise("tokens"),
@@ -291,9 +301,13 @@ _COUNTED: Final = {"tokens": "tokens_used", "requests": "requests", "list_cost":
 
 
 def _weight() -> pl.Expr:
-    """What the parts of a cell weigh: their book cost, or their volume where one of them has no price."""
+    """What the parts of a cell weigh: their book cost, or their volume where one of them has no price.
+
+    What is no token is counted in units that cannot be compared: there the parts with a price share the cost.
+    """
     cost = pl.col("list_cost")
-    return pl.when(cost.is_not_null().all() & (cost.sum() > 0)).then(cost).otherwise("volume")
+    by_cost = (cost.sum() > 0) & (cost.is_not_null().all() | (pl.col("_kind") == OTHER).all())
+    return pl.when(by_cost).then(cost.fill_null(0)).otherwise("volume")
 
 
 def _divided(rows: pl.DataFrame, derived: pl.DataFrame, source: str, key: str | None) -> pl.DataFrame:
@@ -304,9 +318,11 @@ def _divided(rows: pl.DataFrame, derived: pl.DataFrame, source: str, key: str | 
     mine = (pl.col("source_id") == source) & (pl.lit(True) if key is None else pl.col("key").eq_missing(key))
     chosen, rest = rows.filter(mine), rows.filter(~mine)
     usage = joinable(chosen, derived.with_columns(source_id=pl.lit(source))).metered
-    cell, who = ("day", "model", "_kind"), ("key", *OWNERS)
+    cell, who = ("day", "_model", "_kind"), ("key", *OWNERS)
     parts = usage.group_by(*cell, *who).agg(pl.col("volume").sum().alias("_weight"))
-    held = chosen.group_by("day", "model", pl.col("kind").alias("_kind")).agg(pl.col("volume").sum().alias("_held"))
+    held = chosen.group_by("day", pl.col("model").alias("_model"), pl.col("kind").alias("_kind")).agg(
+        pl.col("volume").sum().alias("_held")
+    )
     left = (
         parts.group_by(cell).agg(pl.col("_weight").sum()).join(held, on=cell, nulls_equal=True)
         .select(*cell, *(pl.lit(None, pl.String).alias(name) for name in who),
@@ -314,7 +330,7 @@ def _divided(rows: pl.DataFrame, derived: pl.DataFrame, source: str, key: str | 
         .filter(pl.col("_weight") > 0)
     )  # fmt: skip
     divided = (
-        chosen.sort(WHO).with_columns(_kind=pl.col("kind")).with_row_index("_row")
+        chosen.sort(WHO).with_columns(_kind=pl.col("kind"), _model=pl.col("model")).with_row_index("_row")
         .join(pl.concat([parts.with_columns(_met=True), left.with_columns(_met=False)]), on=cell, how="left",
               nulls_equal=True, suffix="_used", maintain_order="left")
         .with_columns(pl.col("_met").fill_null(False), pl.col("_weight").fill_null(1))

@@ -36,7 +36,7 @@ NAMED: Final = 5
 """So many models are named in a note."""
 
 _PERIOD: Final = ("source_id", "billing_period", "currency")
-_CELL: Final = ("source_id", "billing_period", "day", "model", "_kind", "_tier")
+_CELL: Final = ("source_id", "billing_period", "day", "_model", "_kind", "_tier")
 TOTALS: Final[dict[str, pl.DataType]] = {
     **dict.fromkeys(_PERIOD, pl.String()), "billed": MONEY, "priced": MONEY, "residual": MONEY,
     "residual_ratio": pl.Float64(), "unexplained": MONEY, "status": pl.String(),
@@ -108,8 +108,9 @@ def _own(metered: pl.DataFrame) -> pl.DataFrame:
 
 def _differences(bill: pl.DataFrame, metered: pl.DataFrame) -> pl.DataFrame:
     """A row a cell: _PERIOD, day, model, kind, billed, priced, amount = billed - priced, reason, cause."""
-    pair = joinable(_compared(bill, metered), _own(metered).join(bill, on="source_id", how="semi"))
-    charged = pair.bill.filter(pl.col("currency") == BOOK_CURRENCY)
+    dollars = bill.filter(pl.col("currency") == BOOK_CURRENCY)
+    pair = joinable(_compared(dollars, metered), _own(metered).join(dollars, on="source_id", how="semi"))
+    charged = pair.bill
     is_usage = pl.col("category").fill_null("Usage") == "Usage"
     charges = charged.filter(is_usage).group_by(_CELL).agg(pl.col("billed").sum())
     used = pair.metered.with_columns(_left_out=_is_left_out()).group_by(*_CELL, "_left_out").agg(
@@ -131,7 +132,17 @@ def _differences(bill: pl.DataFrame, metered: pl.DataFrame) -> pl.DataFrame:
         amount=pl.col("billed"),
         cause=pl.when(pl.col("category") == "Purchase").then(pl.lit(NO_TOKEN_PRICE)).otherwise(pl.lit(CREDITS)),
     )
-    shown = (*_PERIOD, "day", "model", pl.col("_kind").alias("kind"), "billed", "priced", "amount", "reason", "cause")
+    shown = (
+        *_PERIOD,
+        "day",
+        pl.col("_model").alias("model"),
+        pl.col("_kind").alias("kind"),
+        "billed",
+        "priced",
+        "amount",
+        "reason",
+        "cause",
+    )
     return pl.concat([cells.select(shown), others.with_columns(
         priced=pl.lit(None, MONEY), reason=pl.lit(None, pl.String)).select(shown)])  # fmt: skip
 
@@ -153,8 +164,11 @@ def _cause() -> pl.Expr:
         .when((pl.col("_kind") == OTHER) & (priced.fill_null(0) == 0)).then(pl.lit(NO_TOKEN_PRICE))
         .when(priced.is_null() & (day > pl.col("_used_to"))).then(pl.lit(LATE))
         .when(priced.is_null()).then(pl.lit(USAGE_MISSING))
-        .when(pl.col("unpriced")).then(pl.lit(UNPRICED_MODEL))
         .when(is_small).then(pl.lit(ROUNDING))
+        # a line without a model holds what the book sells (searches) and what it does not
+        .when((pl.col("_kind") == OTHER) & pl.col("_model").is_null() & (pl.col("amount") > 0))
+        .then(pl.lit(NO_TOKEN_PRICE))
+        .when(pl.col("unpriced")).then(pl.lit(UNPRICED_MODEL))
         .otherwise(pl.lit(PRICE_DIFFERENCE))
     )  # fmt: skip
 

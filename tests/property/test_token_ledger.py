@@ -40,6 +40,7 @@ USAGE = st.lists(
         WHO
         | {
             "source_id": st.sampled_from(["anthropic", "openai", "litellm"]),
+            "service_tier": st.sampled_from(["standard", "batch"]),
             "volume": COUNTS,
             "list_cost": st.none() | st.decimals(0, Decimal("1e6"), places=18),
             "requests": st.none() | COUNTS,

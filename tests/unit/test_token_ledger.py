@@ -145,6 +145,24 @@ def test_batch_money_goes_to_batch_usage() -> None:
     assert costs(found, "key") == {"a": "8", "b": "1"}
 
 
+def test_a_line_without_a_tier_is_standard_beside_one_that_says_so() -> None:
+    """Of a bill that names the standard tier on some lines, the others do not meet the usage of other tiers."""
+    bill = charges({s.SERVICE_TIER: "standard"}, {s.TOKEN_DIRECTION: "Output", s.TOKEN_CACHE_ACTION: None})
+    used = usage({"output_tokens": Decimal(10)}, {"output_tokens": Decimal(90), "service_tier": "flex"})
+    assert facts(bill, used).filter(kind="output").select("tokens", "cost").rows() == [(10, 8)]
+
+
+def test_searches_without_a_model_on_the_bill_go_to_those_who_searched() -> None:
+    """A line without a model is shared by the book cost of the searches, whatever model they were asked of."""
+    bill = charges({}, {s.MODEL_ID: None, s.TOKEN_DIRECTION: None, s.TOKEN_CACHE_ACTION: None})
+    searched = [{"consumer_id": key, "web_searches": Decimal(n)} for key, n in (("a", 100), ("b", 300))]
+    stored = {"uncached_input_tokens": None, "other_quantity": Decimal(10**9), "other_unit": "Bytes", "model": None}
+    found = facts(bill, usage(*searched, stored)).filter(kind="other")
+    assert costs(found, "key", "model") == {
+        ("a", OPUS): "2", ("b", OPUS): "6", (None, None): "0",
+    }  # fmt: skip
+
+
 def test_cache_tokens_that_the_bill_does_not_part_share_its_input() -> None:
     """A bill of input and output only is split over uncached, read and written tokens too."""
     found = facts(charges({}), usage({"cache_read_tokens": Decimal(1_000_000), "cache_write_5m_tokens": Decimal(1)}))
