@@ -7,8 +7,9 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.demo import ledger
+from connectors.demo import ledger, model_apis
 from connectors.demo.activity import QUANTITY, SKU, USUAL, WORKLOAD, daily_usage
+from connectors.demo.api_truth import ROUNDING, residuals
 from connectors.demo.bill import bill, missing_from_export, term_of
 from connectors.demo.company import COMMITMENTS, SHORTEST_MONTHS, WORKLOADS, Calendar
 from connectors.demo.finance import budgets, business_metrics, fx_rates
@@ -25,6 +26,11 @@ def _company(months: int, seed: int, today: date) -> tuple[Calendar, pl.DataFram
     calendar = Calendar.of(months=months, today=today)
     usage = daily_usage(calendar, seed)
     return calendar, usage, bill(usage, calendar)
+
+
+@cache
+def _apis(months: int, seed: int, today: date) -> model_apis.Apis:
+    return model_apis.apis(Calendar.of(months=months, today=today), seed)
 
 
 @FEW
@@ -91,7 +97,7 @@ def test_finance_tables_cover_every_month(company: tuple[int, int, date]) -> Non
     calendar, _, charges = _company(*company)
     seed = company[1]
     rates = fx_rates(calendar, seed)
-    planned = budgets(charges, rates, calendar)
+    planned = budgets(charges, _apis(*company), rates, calendar)
     assert planned["period"].min() == f"{calendar.start:%Y-%m}"
     assert planned.group_by("scope").len()["len"].n_unique() == 1
     assert planned.height / planned["scope"].n_unique() >= len(calendar.months) + 3 - 1
@@ -113,3 +119,23 @@ def test_the_ledger_starts_with_the_exports(company: tuple[int, int, date]) -> N
     assert assets["in_service_date"].min() >= calendar.start.isoformat()
     assert assets.filter(pl.col("retired_date") <= pl.col("in_service_date")).is_empty()
     assert all(cost.effective > 0 for cost in ledger.monthly_costs(calendar))
+
+
+@FEW
+@given(COMPANIES)
+def test_model_apis_bill_what_the_book_says(company: tuple[int, int, date]) -> None:
+    """Every cost but credits, searches and fees is its usage at the book's price; no count is below zero."""
+    calendar = Calendar.of(months=company[0], today=company[2])
+    apis = _apis(*company)
+    assert apis.usage.select((pl.col(*model_apis.COUNTS) >= 0).all()).row(0) == (True,) * len(model_apis.COUNTS)
+    assert apis.costs["cost"].null_count() == apis.costs["usual"].null_count() == 0
+    assert apis.costs.filter(pl.col("cost") <= 0)["item"].to_list() in ([], [model_apis.CREDIT])
+    moved = apis.costs.filter(pl.col("cost") != pl.col("usual"))
+    assert set(moved["key"]) <= {"chat"}
+    assert apis.costs.filter(model_apis.is_late(calendar)).is_empty()
+    causes = residuals(apis, calendar)
+    for source, period in {(c["source"], c["period"]) for c in causes}:
+        mine = [c for c in causes if (c["source"], c["period"]) == (source, period)]
+        rounding = sum(abs(c["amount"]) for c in mine if c["cause"] == ROUNDING)
+        assert rounding < 1e-3, "what no cause explains is rounding to a millionth of a dollar"
+        assert sum(c["amount"] for c in mine) == mine[0]["billed"] - mine[0]["priced"]
