@@ -138,7 +138,7 @@ def read_page(api: Api, part: RawPart) -> Page:
     ):
         raise InputError(
             f"{part.path} is no page of {api.provider}; it holds {_listed(list(document)) or 'nothing'}",
-            expected=f"an answer of its cost or usage endpoint: data, with buckets of results, and has_more",
+            expected="an answer of its cost or usage endpoint: data, with buckets of results, and has_more",
             next_step="name the right --connector for this file, or fetch it again",
         )
     results = [result for bucket in buckets for result in bucket["results"]]
