@@ -61,23 +61,27 @@ def chart_of(frame: pl.DataFrame) -> alt.Chart:
 
 
 def labelled(field: str) -> pl.Expr:
+    """A column as its labels."""
     return pl.col(field).map_elements(label, return_dtype=pl.String, skip_nulls=False)
 
 
 def colour_scale(
     names: Sequence[str], colours: Mapping[str, str], look: Look, *, legend: bool, field: str = VALUE
 ) -> alt.Color:
+    """The colour of each name; those without one are grey."""
     scale = alt.Scale(domain=list(names), range=[colours.get(n, look.context) for n in names])
     return alt.Color(f"{field}:N", scale=scale, legend=alt.Legend() if legend else None)
 
 
 def amount_axis(currency: str, channel: str = "y") -> Any:
+    """An axis of amounts from zero."""
     axis = alt.Axis(format=AXIS_FORMAT, tickCount=5)
     make = alt.Y if channel == "y" else alt.X
     return make(f"{AMOUNT}:Q", title=currency, axis=axis, stack="zero")
 
 
 def time_axis(step: str, bars: pl.DataFrame) -> alt.X:
+    """An axis of days, weeks or months, each with its name."""
     if step == "day" and bars[START].n_unique() > 45:
         return alt.X(f"{START}:T", title=None, axis=alt.Axis(format="%b %Y", tickCount="month", grid=False))
     shown = {"month": "%b %y", "week": "%-d %b", "day": "%-d %b"}[step]
@@ -88,14 +92,17 @@ def time_axis(step: str, bars: pl.DataFrame) -> alt.X:
 
 
 def day_tip(step: str) -> alt.Tooltip:
+    """The tooltip of a day, week or month."""
     return alt.Tooltip(f"{START}:T", title=step, format="%B %Y" if step == "month" else "%-d %b %Y")
 
 
 def money_tip(currency: str) -> alt.Tooltip:
+    """The tooltip of an amount."""
     return alt.Tooltip(f"{AMOUNT}:Q", title=currency, format=",.0f")
 
 
 def notes_at(notes: Sequence[tuple[date, str]], look: Look, *, x: alt.X | None = None, step: str = "day") -> list[Any]:
+    """A line with its text at each day that has something to say."""
     if not notes:
         return []
     place = alt.X("day:T") if x is None else x
@@ -111,3 +118,10 @@ def notes_at(notes: Sequence[tuple[date, str]], look: Look, *, x: alt.X | None =
             y=alt.value(0), text="note:N"
         ),
     ]
+
+
+def incomplete(start: pl.Expr, step: str, last_day: date | None) -> pl.Expr:
+    """Whether a week or month ends after the newest day of data."""
+    if last_day is None or step == "day":
+        return pl.lit(False)
+    return start.dt.offset_by({"week": "1w", "month": "1mo"}[step]).dt.offset_by("-1d") > last_day

@@ -19,6 +19,7 @@ from reports.charts.canvas import (
     colour_scale,
     day_tip,
     grouped,
+    incomplete,
     labelled,
     money_tip,
     notes_at,
@@ -39,7 +40,7 @@ def spend_over_time(
     frame: `movement.trend` with a value column. last_day: the newest day of data. notes: days with something to say.
     """
     top = grouped(frame, VALUE)
-    bars = top.with_columns(_incomplete(pl.col(START), step, last_day).alias("incomplete")).with_columns(
+    bars = top.with_columns(incomplete(pl.col(START), step, last_day).alias("incomplete")).with_columns(
         pl.when("incomplete").then(0.4).when(_within(pl.col(START), focus)).then(1.0).otherwise(0.6).alias("opacity")
     )
     order = [v for v in colours if v in set(bars[VALUE])] + ([OTHER] if OTHER in set(bars[VALUE]) else [])
@@ -166,9 +167,3 @@ def budget_use(frame: pl.DataFrame, look: Look, *, currency: str) -> Chart:
 
 def _within(start: pl.Expr, focus: tuple[date, date] | None) -> pl.Expr:
     return pl.lit(True) if focus is None else start.is_between(*focus)
-
-
-def _incomplete(start: pl.Expr, step: str, last_day: date | None) -> pl.Expr:
-    if last_day is None or step == "day":
-        return pl.lit(False)
-    return start.dt.offset_by({"week": "1w", "month": "1mo"}[step]).dt.offset_by("-1d") > last_day

@@ -38,16 +38,16 @@ def title(question: str, page: Page, *, whole: str | None = None) -> None:
 
 def metric(
     name: str, value: str, *, change: Decimal | None = None, note: str = "", help_text: str = "",
-    judged: Literal["good", "bad"] | None = None,
+    judged: Literal["good", "bad"] | None = None, neutral: bool = False,
 ) -> None:  # fmt: skip
     """One figure with its change against the period before: more cost is bad, whatever its sign says elsewhere.
 
-    judged: where the value itself is a verdict, and has no change.
+    judged: where the value itself is a verdict, and has no change. neutral: a rise is neither good nor bad.
     """
     level = change is not None and abs(change) < Decimal("0.0005")
     delta = None if change is None else "level" if level else percent(change, signed=True).replace("−", "-")
     st.metric(
-        name, value, delta=note if judged else delta, delta_color="off" if level else _DELTA[judged],
+        name, value, delta=note if judged else delta, delta_color="off" if level or neutral else _DELTA[judged],
         delta_arrow="off" if level or judged else "auto", delta_description=None if judged else note or None,
         help=help_text or None, border=True,
     )  # fmt: skip
