@@ -25,10 +25,10 @@ Source: LiteLLM's schema.prisma, spend_tracking_utils.py, types/utils.py and doc
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import polars as pl
@@ -140,16 +140,23 @@ def _tier(record: Json, about: Json, operation: str | None) -> str | None:
 
 def _tags(record: Json, about: Json) -> str | None:
     """Request tags as an object: `team:search` and `team=search` name a value, another word stands for itself."""
-    tags: dict[str, str] = {}
-    for tag in _list(record, "request_tags"):
-        cut = min((i for i in map(str(tag).find, ":=") if i > 0), default=0)
-        key, value = (str(tag)[:cut], str(tag)[cut + 1 :]) if cut else (str(tag), "true")
-        tags[key.strip()] = value.strip()
+    tags = dict(map(_tag, map(str, _list(record, "request_tags"))))
     for name in ("requester_metadata", "spend_logs_metadata"):
         tags |= {k: str(v) for k, v in _object(about, name).items() if isinstance(v, (str, int, Decimal)) and v != ""}
     if end_user := text(record.get("end_user")):
         tags.setdefault("end_user", end_user)
-    return json.dumps(tags, ensure_ascii=False) if tags else None
+    return _tags_text(tuple(tags.items())) if tags else None
+
+
+@lru_cache(maxsize=10_000)
+def _tag(tag: str) -> tuple[str, str]:
+    cut = min((i for i in map(tag.find, ":=") if i > 0), default=0)
+    return (tag[:cut].strip(), tag[cut + 1 :].strip()) if cut else (tag.strip(), "true")
+
+
+@lru_cache(maxsize=10_000)
+def _tags_text(tags: tuple[tuple[str, str], ...]) -> str:
+    return json.dumps(dict(tags), ensure_ascii=False)
 
 
 # ------------------------------------------------------------------------------------------------------------- counts
@@ -279,7 +286,7 @@ def _object(holder: Json, name: str) -> Json:
     found = _decoded(value, name) if isinstance(value, str) else value
     if found is None:
         return {}
-    if not isinstance(found, Mapping):
+    if not isinstance(found, dict):
         raise BadRow(f"{name} is no JSON object")
     return found
 
@@ -296,6 +303,6 @@ def _list(holder: Json, name: str) -> list[Any]:
 
 def _decoded(value: str, name: str) -> object:
     try:
-        return json.loads(value, parse_float=Decimal) if value.strip() else None
+        return records.loads(value) if value.strip() else None
     except ValueError as error:
         raise BadRow(f"{name} is no JSON") from error

@@ -37,6 +37,8 @@ CONTENT: Final = ("messages", "response", "proxy_server_request")
 BATCH_ROWS: Final = 20_000
 _TAIL_BYTES: Final = 1 << 20
 _SNIFFED_LINES: Final = 100
+# NaN is no JSON, but Python reads it; as a Decimal it fails as a number and its row is rejected
+_DECODER: Final = json.JSONDecoder(parse_float=Decimal, parse_constant=Decimal)
 
 Json = Mapping[str, Any]
 Row = dict[str, Any]
@@ -165,7 +167,7 @@ def document(path: Path) -> Any:
     """The whole of a JSON file; raises InputError where it is none."""
     try:
         with _open(path) as file:
-            return _loads(file.read().decode("utf-8-sig"))
+            return loads(file.read())
     except (ValueError, RecursionError, OSError, EOFError) as error:
         raise InputError(
             f"{path} is cut off or no JSON: {error}",
@@ -196,9 +198,9 @@ def as_json(record: object) -> str:
     return json.dumps(record, ensure_ascii=False, default=str)
 
 
-def _loads(text: str | bytes) -> Any:
-    # NaN is no JSON, but Python reads it; as a Decimal it fails as a number and its row is rejected
-    return json.loads(text, parse_float=Decimal, parse_constant=Decimal)
+def loads(text: str | bytes) -> Any:
+    """The JSON value of a text; raises ValueError where it is none."""
+    return _DECODER.decode(text if isinstance(text, str) else text.decode("utf-8-sig"))
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -212,7 +214,7 @@ def _is_lines(path: Path) -> bool:
     with files.readable(path), _open(path) as file:
         first = file.readline()
         try:
-            return isinstance(_loads(first), dict) and bool(file.readline().strip())
+            return isinstance(loads(first), dict) and bool(file.readline().strip())
         except ValueError:
             return False
 
@@ -222,7 +224,7 @@ def _lines(path: Path) -> Iterator[Json | str]:
         for line in file:
             if not line.isspace():
                 try:
-                    record = _loads(line)
+                    record = loads(line)
                 except (ValueError, RecursionError):
                     record = None
                 yield record if isinstance(record, dict) else line.decode("utf-8", errors="replace").strip()
@@ -315,7 +317,7 @@ def _refuse_cut_off(path: Path) -> None:
     if len(last) == len(tail) < size or not last.strip():
         return
     try:
-        _loads(last)
+        loads(last)
     except ValueError as error:
         raise InputError(
             f"{path} is cut off: its last line is no whole JSON object",
