@@ -148,7 +148,10 @@ COSTS: Final = {
 
 @dataclass(frozen=True)
 class FocusColumn:
-    """One column of a FOCUS dataset: its type, level, whether it may be null, allowed values, first version."""
+    """One column of a FOCUS dataset: its type, level, whether it may be null, allowed values, first version.
+
+    allows: the allowed values or their format as the catalogue writes them; allowed_values: those of a list.
+    """
 
     dataset: str
     name: str
@@ -157,6 +160,7 @@ class FocusColumn:
     allows_nulls: bool
     allowed_values: tuple[str, ...]
     introduced: str
+    allows: str
 
 
 @cache
@@ -173,19 +177,21 @@ def focus_columns(dataset: str = "CostAndUsage") -> tuple[FocusColumn, ...]:
             allows_nulls=row["allows_nulls"] == "true",
             allowed_values=tuple(row["allowed_values"].split("|")) if "|" in row["allowed_values"] else (),
             introduced=row["introduced"],
+            allows=row["allowed_values"],
         )
         for row in csv.DictReader(text.splitlines())
         if row["dataset"] == dataset
     )
 
 
-def _polars_type(column: FocusColumn) -> pl.DataType:
+def focus_type(column: FocusColumn) -> pl.DataType:
+    """The Polars type of a column; JSON is text."""
     if column.data_type == "Decimal":
         return MONEY
     return TIME if column.data_type == "Date/Time" else pl.String()
 
 
-FOCUS: Final[dict[str, pl.DataType]] = {c.name: _polars_type(c) for c in focus_columns()}
+FOCUS: Final[dict[str, pl.DataType]] = {c.name: focus_type(c) for c in focus_columns()}
 """The 65 columns of FOCUS 1.4 Cost and Usage with their Polars types; JSON columns are JSON text."""
 
 LINEAGE: Final[dict[str, pl.DataType]] = {

@@ -7,7 +7,9 @@ import polars as pl
 import typer
 
 from finops.cli.session import Format, session
-from finops.pipeline.exports import FOCUS_VERSIONS, export
+from finops.focus_rules import VERSIONS
+from finops.pipeline.exports import export
+from finops.pipeline.focus_export import FORMS, FocusExport
 
 
 def register(app: typer.Typer) -> None:
@@ -21,15 +23,16 @@ def export_files(
         Path | None, typer.Argument(metavar="DIR", help="Where to write; by default outputs/ of the home.")
     ] = None,
     focus: Annotated[
-        str | None, typer.Option(help=f"Also all charges as a FOCUS dataset: {', '.join(FOCUS_VERSIONS)}.")
+        str | None, typer.Option(help=f"Also all charges as a FOCUS dataset: {', '.join(VERSIONS)}.")
     ] = None,
+    form: Annotated[str, typer.Option("--as", help=f"The form of the FOCUS files: {' or '.join(FORMS)}.")] = FORMS[0],
 ) -> None:
-    """Write CSVs for budgeting, each tied to the lake's total; with --focus all charges too."""
+    """Write CSVs for budgeting, each tied to the lake's total; with --focus all charges too, checked by its rules."""
     current = session(context)
     # a line a file in the terminal: a table would break the paths
     as_lines = current.format is Format.table
     say = typer.echo if as_lines else (lambda _: None)
-    run = export(current.config, current.lake, directory=directory, focus=focus, say=say)
+    run = export(current.config, current.lake, directory=directory, focus=focus, form=form, say=say)
     if as_lines:
         return
     rows = [
@@ -37,4 +40,14 @@ def export_files(
         for file in run.files
         for currency, total in (file.totals.items() or [(None, None)])
     ]
-    current.show(pl.DataFrame(rows), key="files")
+    current.show(pl.DataFrame(rows), key="files", document={"focus": _focus(run.focus)} if run.focus else None)
+
+
+def _focus(written: FocusExport) -> dict[str, object]:
+    """The FOCUS part of the JSON: files without amounts, and each broken rule."""
+    return {
+        "version": written.version,
+        "other_files": [str(path) for path in written.others],
+        "report": str(written.report),
+        "findings": written.findings.to_dicts(),
+    }

@@ -1,4 +1,4 @@
-"""Exports: spend for budgeting, actuals beside forecast and budget, and a FOCUS dataset, each tied to the lake."""
+"""Exports: spend for budgeting, actuals beside forecast and budget, and FOCUS files, each tied to the lake."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +10,10 @@ import polars as pl
 
 from finops import schema as s
 from finops.config import Config
-from finops.errors import CallError, LakeError
+from finops.errors import CallError
 from finops.pipeline.budgets import budget_status
+from finops.pipeline.exported import ExportedFile, tied
+from finops.pipeline.focus_export import FocusExport, check_call, export_focus
 from finops.pipeline.forecasts import month_landing
 from finops.scope import ALL
 from finops.store import Lake
@@ -22,26 +24,15 @@ from reports.views.outlook import scope_of
 from reports.views.scope import Scope
 from reports.views.spend import COST, CURRENCY, spend
 
-FOCUS_VERSIONS: Final = (s.FOCUS_VERSION,)
 SPEND_DIMENSIONS: Final = ("team", "use_case", "purpose", "cost_center")
-_TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
-
-
-@dataclass(frozen=True)
-class ExportedFile:
-    """A file that was written: its rows, and what its amounts come to per currency, read back from the file."""
-
-    path: Path
-    rows: int
-    measure: str
-    totals: dict[str, Decimal]
 
 
 @dataclass(frozen=True)
 class ExportRun:
-    """The files of one export."""
+    """The files of one export: those with amounts, each tied to the lake, and the FOCUS files where asked for."""
 
     files: tuple[ExportedFile, ...]
+    focus: FocusExport | None = None
 
 
 def export(
@@ -51,16 +42,15 @@ def export(
     say: Callable[[str], None],
     directory: Path | None = None,
     focus: str | None = None,
+    form: str = "csv",
 ) -> ExportRun:
-    """Write the budgeting files, and with `focus` all billed charges as a FOCUS dataset of that version.
+    """Write the budgeting files, and with `focus` all billed charges as a FOCUS dataset of that version, in that form.
 
     Each file appears whole or not at all, and is read back: raises LakeError where its sum is not the lake's. Raises
-    CallError for a FOCUS version that is not written, and for a directory that is a file.
+    CallError for a FOCUS version or form that is not written, and for a directory that is a file.
     """
-    if focus is not None and focus not in FOCUS_VERSIONS:
-        raise CallError(
-            f"FOCUS {focus}", expected=f"one of {', '.join(FOCUS_VERSIONS)}", next_step=f"use --focus {s.FOCUS_VERSION}"
-        )
+    if focus is not None:
+        check_call(focus, form)
     folder = directory or config.outputs
     if folder.is_file():
         raise CallError(f"{folder} is a file", expected="a folder, or a new name", next_step="name another folder")
@@ -68,12 +58,25 @@ def export(
         _spend_by_month(lake, folder / "spend_by_month.csv"),
         _actual_forecast_budget(config, lake, folder / "actual_forecast_budget.csv"),
     ]
-    if focus is not None:
-        files.append(_focus(lake, folder / f"focus_{focus.replace('.', '_')}.csv"))
+    written = None if focus is None else export_focus(lake, folder, version=focus, form=form)
+    files += written.tied if written else ()
     for file in files:
         totals = ", ".join(f"{amount:,.2f} {currency}" for currency, amount in file.totals.items()) or "nothing"
         say(f"{file.path}: {file.rows:,} rows, {totals} ({file.measure})")
-    return ExportRun(tuple(files))
+    if written:
+        for path in written.others:
+            say(f"{path}: no amounts")
+        say(f"{written.report}: {_findings(written)}")
+    return ExportRun(tuple(files), written)
+
+
+def _findings(written: FocusExport) -> str:
+    """What the rules of FOCUS say, in a line."""
+    if written.findings.is_empty():
+        return f"every rule of FOCUS {written.version} holds"
+    rules = written.findings.select("dataset", "column", "rule").n_unique()
+    columns = ", ".join(written.findings["column"].unique(maintain_order=True).head(3))
+    return f"{rules} rules of FOCUS {written.version} do not hold for some rows: {columns}, ..."
 
 
 def _spend_by_month(lake: Lake, path: Path) -> ExportedFile:
@@ -88,7 +91,7 @@ def _spend_by_month(lake: Lake, path: Path) -> ExportedFile:
     ]
     rows = costs[0].join(costs[1], on=keys, how="full", coalesce=True, nulls_equal=True).sort(keys)
     write_whole(path, lambda part: part.write_text(csv_text(rows), encoding="utf-8"))
-    return _tied(path, "effective_cost", CURRENCY, spend(lake).totals)
+    return tied(path, CURRENCY, {"effective_cost": _by_currency(spend(lake).totals)})
 
 
 def _actual_forecast_budget(config: Config, lake: Lake, path: Path) -> ExportedFile:
@@ -110,7 +113,12 @@ def _actual_forecast_budget(config: Config, lake: Lake, path: Path) -> ExportedF
     rows = pl.concat([budgeted, coming]).sort(key)
     write_whole(path, lambda part: part.write_text(csv_text(rows), encoding="utf-8"))
     of_all = (pl.col("scope") == ALL) & (pl.col("cost") == "effective") & pl.col("period").str.contains(A_MONTH)
-    return _tied(path, "actual", CURRENCY, spend(lake).totals, only=of_all & (pl.col("actual") != "0"))
+    expected = _by_currency(spend(lake).totals)
+    return tied(path, CURRENCY, {"actual": expected}, only=of_all & (pl.col("actual") != "0"))
+
+
+def _by_currency(totals: pl.DataFrame) -> dict[str, Decimal]:
+    return dict(totals.select(CURRENCY, COST).iter_rows())
 
 
 def _coming(config: Config, lake: Lake) -> pl.DataFrame:
@@ -128,28 +136,3 @@ def _coming(config: Config, lake: Lake) -> pl.DataFrame:
         pl.lit(None, s.MONEY).alias("budget"),
         pl.lit(None, pl.String).alias("status"),
     )
-
-
-def _focus(lake: Lake, path: Path) -> ExportedFile:
-    """All billed charges with the columns of the FOCUS version that the lake keeps, streamed."""
-    billed = lake.scan("charges").filter(pl.col(s.LEDGER_ROLE) == s.BILLED).select(*s.FOCUS)
-    write_whole(path, lambda part: billed.sink_csv(part, datetime_format=_TIME_FORMAT))
-    return _tied(path, s.BILLED_COST, s.BILLING_CURRENCY, spend(lake, cost="billed").totals)
-
-
-def _tied(
-    path: Path, measure: str, currency: str, expected: pl.DataFrame, *, only: pl.Expr | None = None
-) -> ExportedFile:
-    """The file as read back; raises LakeError where it does not sum to the lake's totals."""
-    found = pl.scan_csv(path, infer_schema=False)
-    counted = found if only is None else found.filter(only)
-    sums = counted.group_by(currency).agg(pl.col(measure).cast(s.MONEY).sum()).sort(currency).collect()
-    file = ExportedFile(path, found.select(pl.len()).collect().item(), measure, dict(sums.iter_rows()))
-    lake = dict(expected.select(CURRENCY, COST).iter_rows())
-    if file.totals != lake:
-        raise LakeError(
-            f"{path} sums to {file.totals}, the lake to {lake}",
-            expected="the same amounts per currency",
-            next_step="run `finops quality`, then export again; do not use the file",
-        )
-    return file

@@ -1,0 +1,221 @@
+"""FOCUS out: all billed charges of all sources as one dataset of a FOCUS version, and what the rules say of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import polars as pl
+
+from finops import schema as s
+from finops.errors import CallError, LakeError
+from finops.focus_rules import DRAFT_KEYS, VERSIONS, check, columns
+from finops.freshness import ACTIVE_DAYS, billed_to
+from finops.pipeline.exported import ExportedFile, scan, tied, totals
+from finops.store import Lake
+from reports.export import csv_text, decimal_text, write_whole
+from reports.views.spend import COST, CURRENCY, spend
+
+Form = Literal["csv", "parquet"]
+FORMS: Final[tuple[Form, ...]] = ("csv", "parquet")
+OURS: Final = (
+    s.SOURCE_ID, s.CHARGE_ID, s.IS_AI, s.DRIVER, s.PURPOSE, s.CLASSIFIED_BY, s.HOSTING, s.TEAM, s.USE_CASE,
+    s.COST_CENTER, s.ENVIRONMENT, s.CONSUMER_ID, s.OWNER_STATUS, s.ACCELERATOR_MODEL, s.ACCELERATOR_COUNT,
+    s.ACCELERATOR_HOURS, s.MODEL_DEVELOPER, s.MODEL_FAMILY, s.MODEL_ID, s.MODEL_VERSION, s.TOKEN_DIRECTION,
+    s.TOKEN_CACHE_ACTION, s.TOKENS, s.REQUESTS, s.SERVICE_TIER, s.INSTANCE_TYPE, s.USAGE_TYPE,
+)  # fmt: skip
+"""Our columns in the file, in this order, after those of FOCUS."""
+
+_TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
+_ROW_GROUP: Final = 100_000
+
+
+@dataclass(frozen=True)
+class FocusExport:
+    """The FOCUS files that were written.
+
+    tied: those with amounts, each tied to the lake. others: those without. findings: the rules that are broken, as in
+    the file `report`; columns finops.focus_rules.FINDINGS.
+    """
+
+    version: str
+    tied: tuple[ExportedFile, ...]
+    others: tuple[Path, ...]
+    report: Path
+    findings: pl.DataFrame
+
+
+def export_focus(lake: Lake, folder: Path, *, version: str, form: str = "csv") -> FocusExport:
+    """Write the charges as FOCUS Cost and Usage, with 1.4 also Invoice Detail and Billing Period, and the findings.
+
+    Each file appears whole or not at all, and those with amounts only where these are the lake's: raises LakeError
+    otherwise. Raises CallError for a version or form that is not written.
+    """
+    check_call(version, form)
+    stem = f"focus_{version.replace('.', '_')}"
+    charges = folder / f"{stem}.{form}"
+    files, others = [_write_charges(lake, charges, version, form)], list[Path]()
+    findings = [check(scan(charges), version)]
+    if version == s.FOCUS_VERSION:
+        invoices = _invoice_detail(lake)
+        if len(invoices):
+            path = folder / f"{stem}_invoice_detail.{form}"
+            _write_small(path, invoices, form)
+            expected = totals(lake.scan("invoices"), ["amount"], "currency")["amount"]
+            files.append(tied(path, s.BILLING_CURRENCY, {s.BILLED_COST: expected}))
+            findings.append(check(scan(path), version, "InvoiceDetail"))
+        others.append(folder / f"{stem}_billing_period.{form}")
+        _write_small(others[0], _billing_periods(lake), form)
+        findings.append(check(scan(others[0]), version, "BillingPeriod"))
+    report = folder / f"{stem}_findings.csv"
+    found = pl.concat(findings)
+    _write_small(report, found, "csv")
+    return FocusExport(version, tuple(files), tuple(others), report, found)
+
+
+def check_call(version: str, form: str) -> None:
+    """Raises CallError for a FOCUS version or a form of file that is not written."""
+    if version not in VERSIONS:
+        raise CallError(
+            f"FOCUS {version}", expected=f"one of {', '.join(VERSIONS)}", next_step=f"use --focus {s.FOCUS_VERSION}"
+        )
+    if form not in FORMS:
+        raise CallError(f"--as {form}", expected=" or ".join(FORMS), next_step="correct --as")
+
+
+# ------------------------------------------------------------------------------------------------------ Cost and Usage
+def dataset(lake: Lake, version: str) -> pl.LazyFrame:
+    """All billed charges with exactly the columns of a FOCUS version, by name, and then OURS."""
+    billed = lake.scan("charges").filter(pl.col(s.LEDGER_ROLE) == s.BILLED)
+    written = {
+        s.PROVIDER_NAME: pl.col(s.SERVICE_PROVIDER_NAME),
+        s.PUBLISHER_NAME: _publisher(),
+        s.SERVICE_SUBCATEGORY: pl.col(s.SERVICE_SUBCATEGORY).str.strip_prefix(pl.col(s.SERVICE_CATEGORY) + "/"),
+        s.SKU_PRICE_DETAILS: _price_details(),
+    }
+    names = (*(column.name for column in columns(version)), *OURS)
+    return billed.select(written.get(name, pl.col(name)).alias(name) for name in names)
+
+
+def _publisher() -> pl.Expr:
+    """The source's own PublisherName, empty where it left it empty; of sources of later versions, who sells."""
+    own = r'(?i)"publisher_?name"\s*:\s*'
+    told = pl.col(s.SOURCE_COLUMNS).str.contains(own).fill_null(value=False)
+    text = pl.col(s.SOURCE_COLUMNS).str.extract(own + r'("(?:[^"\\]|\\.)*")', 1)
+    return (
+        pl.when(told)
+        .then(pl.format('{{"v":{}}}', text).str.json_path_match("$.v"))
+        .otherwise(pl.col(s.SERVICE_PROVIDER_NAME))
+    )
+
+
+def _price_details() -> pl.Expr:
+    """The source's SkuPriceDetails with the model and token keys that it does not have itself."""
+    own = pl.col(s.SKU_PRICE_DETAILS)
+    added = pl.concat_str(
+        (
+            pl.when(
+                pl.col(ours).is_not_null() & ~own.str.contains(rf'"{key}"\s*:').fill_null(value=False)
+            ).then(pl.struct(pl.col(ours).alias(key)).struct.json_encode().str.strip_prefix("{").str.strip_suffix("}"))
+            for key, ours in DRAFT_KEYS.items()
+        ),
+        separator=",",
+        ignore_nulls=True,
+    )  # fmt: skip
+    inside = own.str.strip_prefix("{").str.strip_suffix("}").str.strip_chars()
+    both = pl.concat_str(pl.when(inside != "").then(inside), added, separator=",", ignore_nulls=True)
+    return pl.when(added == "").then(own).otherwise("{" + both + "}")
+
+
+def _write_charges(lake: Lake, path: Path, version: str, form: str) -> ExportedFile:
+    """Stream the charges into a file that is put in place once its four costs are the lake's."""
+    rows = dataset(lake, version)
+    billed = lake.scan("charges").filter(pl.col(s.LEDGER_ROLE) == s.BILLED)
+    expected = totals(billed, list(s.COSTS.values()), s.BILLING_CURRENCY)
+    daily = dict(spend(lake, cost="billed").totals.select(CURRENCY, COST).iter_rows())
+    if expected[s.BILLED_COST] != daily:
+        raise LakeError(
+            f"BilledCost of the charges is {expected[s.BILLED_COST]}, of their days {daily}",
+            expected="the same amounts per currency",
+            next_step="ingest the sources again with --replace",
+        )
+    written: list[ExportedFile] = []
+
+    def write(part: Path) -> None:
+        if form == "parquet":
+            rows.sink_parquet(part, row_group_size=_ROW_GROUP)
+        else:
+            amounts = [name for name, kind in rows.collect_schema().items() if kind == s.MONEY]
+            rows.with_columns(map(decimal_text, amounts)).sink_csv(part, datetime_format=_TIME_FORMAT)
+        written.append(tied(part, s.BILLING_CURRENCY, expected, name=path))
+
+    write_whole(path, write)
+    return written[0]
+
+
+def _write_small(path: Path, rows: pl.DataFrame, form: str) -> None:
+    """Write a frame of few rows."""
+    if form == "parquet":
+        write_whole(path, rows.write_parquet)
+        return
+    times = [pl.col(name).dt.strftime(_TIME_FORMAT) for name, kind in rows.schema.items() if kind == s.TIME]
+    text = csv_text(rows.with_columns(times))
+    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+# -------------------------------------------------------------------------------------------- the other datasets of 1.4
+def _invoice_detail(lake: Lake) -> pl.DataFrame:
+    """The invoices that finance keeps, one row each; what an invoice does not say stays empty."""
+    start = pl.col("billing_period").str.to_datetime("%Y-%m", time_unit="us", time_zone="UTC")
+    known = {
+        s.BILLED_COST: pl.col("amount"), s.BILLING_ACCOUNT_ID: pl.col("account_id"),
+        s.BILLING_CURRENCY: pl.col("currency"), s.BILLING_PERIOD_START: start,
+        s.BILLING_PERIOD_END: start.dt.offset_by("1mo"), s.INVOICE_ID: pl.col("invoice_id"),
+        s.INVOICE_ISSUER_NAME: pl.col("issuer"), "InvoiceIssueDate": pl.col("issue_date").cast(s.TIME),
+        "InvoiceIssueStatus": pl.when(pl.col("issue_date").is_not_null()).then(pl.lit("Issued")),
+        s.SOURCE_ID: pl.col("source_id"),
+    }  # fmt: skip
+    order = ("source_id", "billing_period", "invoice_id", "account_id", "currency")
+    return lake.scan("invoices").sort(order).select(_of_dataset("InvoiceDetail", known)).collect()
+
+
+def _billing_periods(lake: Lake) -> pl.DataFrame:
+    """The billing periods of each source: closed once invoiced, once its charges reach beyond it, or once it was loaded
+    ACTIVE_DAYS after its end. LastUpdated: when it was loaded last."""
+    invoiced = lake.scan("invoices").select("source_id", "billing_period", invoiced=True).unique()
+    loaded = lake.scan("loads").group_by("source_id", "billing_period").agg(pl.col("loaded_at").max())
+    ends = billed_to(lake.scan("spend_daily"))
+    reach = pl.LazyFrame(
+        {"source_id": list(ends), "reach": list(ends.values())}, schema={"source_id": pl.String, "reach": pl.Date}
+    )
+    keys = [s.INVOICE_ISSUER_NAME, s.BILLING_PERIOD_START, s.BILLING_PERIOD_END]
+    periods = (
+        lake.scan("charges")
+        .filter(pl.col(s.LEDGER_ROLE) == s.BILLED)
+        .select(pl.col(s.SOURCE_ID).alias("source_id"), pl.col(s.BILLING_PERIOD).alias("billing_period"), *keys)
+        .unique()
+        .join(invoiced, on=["source_id", "billing_period"], how="left")
+        .join(loaded, on=["source_id", "billing_period"], how="left")
+        .join(reach, on="source_id", how="left")
+    )
+    end = pl.col(s.BILLING_PERIOD_END)
+    closed = (
+        pl.col("invoiced").is_not_null()
+        | (pl.col("reach") >= end.dt.date())
+        | (pl.col("loaded_at") >= end.dt.offset_by(f"{ACTIVE_DAYS}d"))
+    )
+    known = {
+        **{name: pl.col(name) for name in keys},
+        "BillingPeriodStatus": pl.when(closed).then(pl.lit("Closed")).otherwise(pl.lit("Open")),
+        "BillingPeriodLastUpdated": pl.col("loaded_at"),
+        s.SOURCE_ID: pl.col("source_id"),
+    }
+    order = ("source_id", s.BILLING_PERIOD_START, s.INVOICE_ISSUER_NAME)
+    return periods.sort(order).select(_of_dataset("BillingPeriod", known)).collect(engine="streaming")
+
+
+def _of_dataset(name: str, known: dict[str, pl.Expr]) -> list[pl.Expr]:
+    """All columns of a FOCUS dataset and x_SourceId; those that nobody knows are empty."""
+    return [
+        known.get(column.name, pl.lit(None)).cast(s.focus_type(column)).alias(column.name)
+        for column in columns(s.FOCUS_VERSION, name)
+    ] + [known[s.SOURCE_ID].alias(s.SOURCE_ID)]
