@@ -1,4 +1,5 @@
-"""Alert rules: budgets that are missed, AI spend that nobody owns, committed accelerators that stand idle.
+"""Alert rules: budgets that are missed, AI spend that nobody owns, committed accelerators that stand idle, usage of
+models that no price covers, and prices of model APIs that changed.
 
 Pure functions over frames. The same cause in the same period is the same record: its id is made of rule, kind, scope,
 period and currency, so that what people decided about it (acknowledged, resolved) stays with it from run to run.
@@ -24,6 +25,8 @@ State = Literal["open", "acknowledged", "resolved", "cleared"]
 BUDGET_VARIANCE: Final = "budget_variance"
 UNOWNED_SPEND: Final = "unowned_spend"
 IDLE_COMMITMENT: Final = "idle_commitment"
+UNPRICED_USAGE: Final = "unpriced_usage"
+PRICE_CHANGE: Final = "price_change"
 _RANK: Final[dict[str, int]] = {"breach": 0, "warn": 1, "info": 2}
 _STATE_RANK: Final[dict[str, int]] = {"open": 0, "acknowledged": 1, "resolved": 2, "cleared": 3}
 
@@ -177,12 +180,101 @@ def _monthly(daily: pl.DataFrame, place: tuple[str, ...], months: Set[str]) -> p
     )
 
 
+# --------------------------------------------------------------------------------------------------------- model APIs
+def unpriced_alerts(unpriced: pl.DataFrame, *, currency: str) -> list[Alert]:
+    """Metered usage of a model and month that no price covers: its money is unknown, so the message counts tokens.
+
+    unpriced: month, source_id, provider, model, reason, tokens, requests. Where two sources metered the same calls, the
+    one that counted more is told.
+    """
+    place = ("month", "provider", "model")
+    counts = (
+        unpriced.group_by(*place, "source_id")
+        .agg(pl.col("tokens", "requests").sum(), pl.col("reason").unique().sort().str.join("; "))
+        .sort("tokens", "requests", "source_id", descending=[True, True, False])
+        .unique(place, keep="first", maintain_order=True)
+        .sort(place, nulls_last=True)
+    )
+    return [
+        Alert(
+            rule=UNPRICED_USAGE, kind="unpriced_usage", severity="warn", period=row["month"], currency=currency,
+            scope=f"provider={row['provider']}" + (f";model={row['model']}" if row["model"] else ""),
+            expected=Decimal(0), actual=Decimal(0), variance_ratio=None,
+            message=f"{_counted(row)} of {row['model'] or 'no model'} at {row['provider']} in {row['month']} have no "
+            f"price ({row['reason']}).",
+            next_step="name a file with its price under prices in finops.toml; `finops tokens unpriced` lists all",
+        )
+        for row in counts.to_dicts()
+    ]  # fmt: skip
+
+
+def _counted(row: dict[str, Any]) -> str:
+    counts = [f"{row[name]:,.0f} {name}" for name in ("tokens", "requests") if row[name]]
+    return " in ".join(counts) or "usage"
+
+
+def price_alerts(changes: pl.DataFrame) -> list[Alert]:
+    """A price of a model API that changed, or that is not the price book's, with what that is a year.
+
+    changes: of finops.token_changes. expected and actual: a year's cost at the price before and after. The same change
+    in several accounts is one alert; a price that left the book because it changed is told as the change only.
+    """
+    what = ("source_id", "provider", "model", "kind", "service_tier", "sku", "unit", "currency")
+    changed = changes.filter(pl.col("against") == "last month")
+    beside = changes.filter(pl.col("against") == "price book").join(
+        changed, on=["source_id", "model", "kind"], how="anti", nulls_equal=True
+    )
+    each = (
+        pl.concat([changed, beside])
+        .sort(pl.col("yearly_effect").abs(), "account_id", "region", descending=[True, False, False])
+        .group_by(*what, "against", pl.col("since").dt.strftime("%Y-%m").alias("month"), maintain_order=True)
+        .agg(
+            pl.col("before", "after", "ratio").first(), pl.col("since").min(), pl.col("yearly_effect").sum(),
+            expected=(pl.col("before") * pl.col("quantity_per_year")).sum(),
+            accounts=pl.col("account_id").n_unique(),
+        )
+    )  # fmt: skip
+    return [_price_alert(row) for row in each.to_dicts()]
+
+
+def _price_alert(row: dict[str, Any]) -> Alert:
+    effect, currency = row["yearly_effect"], str(row["currency"])
+    what = row["sku"] or f"{row['model']}, {str(row['kind']).replace('_', ' ')}"
+    named = {name: row[name] for name in ("source_id", "model", "kind", "service_tier", "sku")}
+    accounts = f" in {row['accounts']} accounts" if row["accounts"] > 1 else ""
+    change = f"{abs(row['ratio'] - 1):.1%} {'up' if row['ratio'] > 1 else 'down'}"
+    than = "" if row["against"] == "last month" else ", and that is not the price book's"
+    return Alert(
+        rule=PRICE_CHANGE, kind="price_change", severity="warn" if effect > 0 else "info", period=row["month"],
+        scope=";".join(f"{'source' if k == 'source_id' else k}={v}" for k, v in named.items() if v), currency=currency,
+        expected=row["expected"], actual=row["expected"] + effect, variance_ratio=row["ratio"] - 1,
+        message=f"{what} of {row['provider']}{accounts}: {currency} {_unit_price(row['before'])} -> "
+        f"{_unit_price(row['after'])} a unit ({row['unit']}), {change}{than}, from {row['since']}; "
+        f"{_money(abs(effect), currency)} {'more' if effect > 0 else 'less'} a year at the last month's volume.",
+        next_step="check the contract and the provider's notice; then correct the price file, move work to another "
+        "model, or plan the budget with it",
+    )  # fmt: skip
+
+
+def _unit_price(price: Decimal) -> str:
+    return f"{float(price):.4g}"
+
+
 # ------------------------------------------------------------------------------------------------------------- records
-def merge(held: pl.DataFrame, raised: Iterable[Alert], *, judged: Set[str], now: datetime, run_id: str) -> pl.DataFrame:
+def merge(
+    held: pl.DataFrame,
+    raised: Iterable[Alert],
+    *,
+    judged: Set[str],
+    whole: Set[str] = frozenset(),
+    now: datetime,
+    run_id: str,
+) -> pl.DataFrame:
     """The table `alerts` after a run: raised alerts with their kept state, and those whose cause is gone cleared.
 
-    judged: the periods that this run looked at; alerts of other periods stay as they are. An alert opens again when its
-    cause returns after it was cleared, or when it grows graver than what a person acknowledged or resolved.
+    judged: the periods that this run looked at; whole: rules that looked at every period. Other alerts stay as they
+    are. An alert opens again when its cause returns after it was cleared, or when it grows graver than what a person
+    acknowledged or resolved.
     """
     before = {row["alert_id"]: row for row in held.to_dicts()}
     after = dict(before)
@@ -193,7 +285,7 @@ def merge(held: pl.DataFrame, raised: Iterable[Alert], *, judged: Set[str], now:
     gone = before.keys() - {alert.alert_id for alert in raised}
     for alert_id in gone:
         old = before[alert_id]
-        if old["period"] in judged and old["state"] in ("open", "acknowledged"):
+        if (old["period"] in judged or old["rule"] in whole) and old["state"] in ("open", "acknowledged"):
             after[alert_id] = {**old, "state": "cleared", "updated_at": now, "run_id": run_id}
     return sort_records(pl.DataFrame(list(after.values()), schema=s.TABLES["alerts"].columns))
 

@@ -1,4 +1,4 @@
-"""Alerts of the lake: rules over budgets and the last two months of spend, kept as records with a state."""
+"""Alerts of the lake: rules over budgets, prices and the last two months of spend, kept as records with a state."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +12,11 @@ from finops import alerts as rules
 from finops import schema as s
 from finops.config import Config
 from finops.freshness import settled_until
+from finops.pipeline import tokens
 from finops.pipeline.budgets import budget_status
 from finops.scope import parse_period
 from finops.store import Lake, new_run_id
+from finops.token_ledger import ON_THE_BILL
 
 GRAVEST: Final = 3
 """So many alerts stand in a run's summary."""
@@ -34,7 +36,7 @@ class AlertRun:
 
 
 def raise_alerts(config: Config, lake: Lake, *, say: Callable[[str], None], today: date | None = None) -> AlertRun:
-    """Judge budgets, unowned AI spend and idle commitments, and write the table `alerts`.
+    """Judge budgets, unowned AI spend, idle commitments and what tokens cost, and write the table `alerts`.
 
     Judged are the month of the newest complete day, the month before it, and the quarters and years that they lie in;
     alerts of older periods stay as they are. The same findings again change nothing.
@@ -52,6 +54,10 @@ def raise_alerts(config: Config, lake: Lake, *, say: Callable[[str], None], toda
         *rules.budget_alerts(status.filter(pl.col("period").is_in(list(judged)))),
         *rules.unowned_alerts(daily, months=months, amount=Decimal(str(config.alerts.unowned_amount))),
         *rules.idle_alerts(daily, months=months, amount=Decimal(str(config.alerts.idle_amount))),
+        *rules.unpriced_alerts(
+            _unpriced(config, lake, (previous, last.replace(day=1))), currency=config.company.currency
+        ),
+        *rules.price_alerts(tokens.price_changes(config, lake, today=today)),
     ]
     held = lake.scan("alerts").collect()
     after = _merged(held, raised, judged | months, run_id=new_run_id())
@@ -72,7 +78,8 @@ def raise_alerts(config: Config, lake: Lake, *, say: Callable[[str], None], toda
 
 
 def _merged(held: pl.DataFrame, raised: list[rules.Alert], judged: set[str], *, run_id: str) -> pl.DataFrame:
-    return rules.merge(held, raised, judged=judged, now=datetime.now(UTC), run_id=run_id)
+    whole = {rules.PRICE_CHANGE}
+    return rules.merge(held, raised, judged=judged, whole=whole, now=datetime.now(UTC), run_id=run_id)
 
 
 def summary(run: AlertRun) -> list[str]:
@@ -95,6 +102,16 @@ def _judged_columns(billed: pl.LazyFrame) -> pl.DataFrame:
         .group_by(dimensions)
         .agg(pl.col(s.EFFECTIVE_COST).sum())
         .collect(engine="streaming")
+    )
+
+
+def _unpriced(config: Config, lake: Lake, months: tuple[date, ...]) -> pl.DataFrame:
+    """Usage without a price by month, but for what the bill prices in another unit."""
+    return pl.concat(
+        tokens.unpriced(config, lake, start=first, end=tokens.months_before(first, -1))
+        .filter(~pl.col("reason").str.ends_with(ON_THE_BILL))
+        .with_columns(month=pl.lit(f"{first:%Y-%m}"))
+        for first in months
     )
 
 

@@ -45,7 +45,7 @@ def price_changes(config: Config, lake: Lake, *, today: date) -> pl.DataFrame:
     """
     daily = lake.scan("spend_daily").filter(pl.col(s.DRIVER) == "model_api")
     last = min(today, settled_until(daily, today))
-    start, since = (_months_before(last, months) for months in (CHANGE_MONTHS + 2, CHANGE_MONTHS))
+    start, since = (months_before(last, months) for months in (CHANGE_MONTHS + 2, CHANGE_MONTHS))
     period = pl.col(s.CHARGE_PERIOD_START).dt.date()
     billed = changing.unit_prices(lake.scan("charges").filter(period >= start, period <= last))
     bill, used = _bill(lake, start, None), _within(lake.scan("token_usage"), "day", start, None).collect()
@@ -60,8 +60,8 @@ def price_changes(config: Config, lake: Lake, *, today: date) -> pl.DataFrame:
     return changing.changes(billed, facts=by_day, constant=by_one, full_until=billed_to(daily), since=since)
 
 
-def _months_before(day: date, months: int) -> date:
-    """The first of the month so many months before a day's."""
+def months_before(day: date, months: int) -> date:
+    """The first of the month so many months before a day's; after it where the number is negative."""
     years, month = divmod(day.year * 12 + day.month - 1 - months, 12)
     return date(years, month + 1, 1)
 

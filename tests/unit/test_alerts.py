@@ -156,3 +156,78 @@ def test_open_and_grave_alerts_come_first() -> None:
         for name, verdict, period in (("A", "warn", "2026-10"), ("B", "breach", "2026-09"), ("C", "breach", "2026-10"))
     ]
     assert merged(NONE, *rows)["scope"].to_list() == ["team=C", "team=B", "team=A"]
+
+
+# --------------------------------------------------------------------------------------------------------- model APIs
+def unpriced(*rows: dict[str, object]) -> pl.DataFrame:
+    row = {
+        "month": "2026-10", "source_id": "openai", "provider": "openai", "model": "gpt-new", "reason": "unknown model",
+        "tokens": Decimal(1_000_000), "requests": Decimal(20),
+    }  # fmt: skip
+    return pl.DataFrame([row | changed for changed in rows or ({},)])
+
+
+def test_usage_without_a_price_is_told_with_its_tokens_and_no_money() -> None:
+    """Its cost is unknown, so none is named; the id does not change with the count."""
+    (alert,) = alerts.unpriced_alerts(unpriced(), currency="USD")
+    assert (
+        alert.message
+        == "1,000,000 tokens in 20 requests of gpt-new at openai in 2026-10 have no price (unknown model)."
+    )
+    assert (alert.kind, alert.severity, alert.expected, alert.actual) == ("unpriced_usage", "warn", 0, 0)
+    (later,) = alerts.unpriced_alerts(unpriced({"tokens": Decimal(5), "requests": None}), currency="USD")
+    assert later.message.startswith("5 tokens of gpt-new")
+    assert later.alert_id == alert.alert_id
+
+
+def test_calls_that_a_gateway_metered_too_are_told_once() -> None:
+    """The provider and a gateway in front of it count the same tokens; they are not added."""
+    (alert,) = alerts.unpriced_alerts(unpriced({}, {"source_id": "litellm", "tokens": Decimal(900)}), currency="USD")
+    assert alert.message.startswith("1,000,000 tokens")
+
+
+def changes(*rows: dict[str, object]) -> pl.DataFrame:
+    row = {
+        "source_id": "azure", "provider": "Microsoft", "account_id": "a", "region": "eu", "model": "gpt-4.1",
+        "kind": "uncached_input", "service_tier": "standard", "sku": "gpt 4.1 Inp", "unit": "1K", "currency": "USD",
+        "since": date(2026, 9, 1), "before": Decimal("0.002"), "after": Decimal("0.0025"), "ratio": 1.25,
+        "quantity_per_year": Decimal(1_000_000), "yearly_effect": Decimal(500), "against": "last month",
+    }  # fmt: skip
+    return pl.DataFrame([row | changed for changed in rows or ({},)])
+
+
+def test_a_price_change_says_what_it_is_a_year() -> None:
+    """Before, after and the yearly effect; a rise warns, a fall is news."""
+    (rise,) = alerts.price_alerts(changes())
+    assert rise.message == (
+        "gpt 4.1 Inp of Microsoft: USD 0.002 -> 0.0025 a unit (1K), 25.0% up, from 2026-09-01; USD 500.00 more a year "
+        "at the last month's volume."
+    )
+    assert (rise.severity, rise.period, rise.expected, rise.actual) == ("warn", "2026-09", 2000, 2500)
+    (fall,) = alerts.price_alerts(changes({"yearly_effect": Decimal(-500), "ratio": 0.8}))
+    assert (fall.severity, "20.0% down" in fall.message, "500.00 less a year" in fall.message) == ("info", True, True)
+    assert fall.alert_id == rise.alert_id
+
+
+def test_one_change_in_two_accounts_is_one_alert() -> None:
+    """Their yearly effects are added."""
+    (alert,) = alerts.price_alerts(changes({}, {"account_id": "b", "yearly_effect": Decimal(70)}))
+    assert "in 2 accounts" in alert.message
+    assert "USD 570.00 more" in alert.message
+
+
+def test_a_price_that_left_the_book_is_told_once() -> None:
+    """As the change that it is, where there is one; else as a price beside the book."""
+    beside = {"against": "price book", "sku": None}
+    assert len(alerts.price_alerts(changes({}, beside))) == 1
+    (alert,) = alerts.price_alerts(changes(beside))
+    assert "gpt-4.1, uncached input of Microsoft" in alert.message
+    assert "not the price book's" in alert.message
+
+
+def test_a_price_that_is_back_clears_its_alert_whatever_its_month() -> None:
+    """The rule looks at all months, so an old alert does not stay open when its cause is gone."""
+    held = alerts.merge(NONE, alerts.price_alerts(changes()), judged=set(), now=NOW, run_id="run1")
+    after = alerts.merge(held, [], judged={"2026-11"}, whole={alerts.PRICE_CHANGE}, now=NOW, run_id="run2")
+    assert after["state"].to_list() == ["cleared"]
+    assert alerts.merge(held, [], judged={"2026-11"}, now=NOW, run_id="run2")["state"].to_list() == ["open"]
