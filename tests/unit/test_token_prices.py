@@ -272,6 +272,18 @@ def test_a_company_prices_its_own_model(tmp_path: Path) -> None:
     assert cost(**long, context_from_tokens=50_000) == Decimal(9)
 
 
+@pytest.mark.parametrize(("tier", "ratio"), [("us", "1.1"), ("batch us", "0.55")])
+def test_inference_in_one_region_has_its_ratio(tier: str, ratio: str) -> None:
+    """Claude that runs in the US only costs 1.1 x of the global price, and half of that in a batch."""
+    row = {
+        "provider": "anthropic",
+        "model": "claude-opus-4-6",
+        "uncached_input_tokens": MILLION,
+        "output_tokens": MILLION,
+    }
+    assert priced(**row, service_tier=tier)["cost_usd"] == priced(**row)["cost_usd"] * Decimal(ratio)
+
+
 PTU = "azure,gpt-5,provisioned_units,ptu,,2026-11-01,,1.5,1 unit-hour,USD,Contract 8,2026-10-30"
 
 
