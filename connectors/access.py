@@ -32,7 +32,7 @@ class Endpoint:
     first: parameters of a window's first page. following: those of the page after a document, or None after the last;
     raises NoPage. rows: the name of the document's list. day: that of one of its entries, where every day of the window
     has one. least: what makes `first` ask for as little as possible. needs: the permission, in words. optional: not
-    every account has it.
+    every account has it. headers: those that it needs beside the key's.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Endpoint:
     rows: str = "data"
     day: Callable[[Document], date] | None = None
     optional: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

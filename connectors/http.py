@@ -91,7 +91,7 @@ class Client:
     ) -> None:
         self._http.close()
 
-    def get(self, path: str, params: Params) -> Answer:
+    def get(self, path: str, params: Params, headers: Mapping[str, str] | None = None) -> Answer:
         """The answer to a GET; raises NoAnswer when there is none after all tries, or at once when none will come."""
         patience = self._patience
         growing = tenacity.wait_exponential_jitter(
@@ -109,13 +109,13 @@ class Client:
             before_sleep=self._tell,
             reraise=True,
         )
-        answer: Answer = retrying(self._once, path, params)
+        answer: Answer = retrying(self._once, path, params, headers)
         return answer
 
-    def _once(self, path: str, params: Params) -> Answer:
+    def _once(self, path: str, params: Params, headers: Mapping[str, str] | None) -> Answer:
         self.requests += 1
         try:
-            response, body = self._read(path, params)
+            response, body = self._read(path, params, headers)
         except _BROKEN as error:
             raise NoAnswer(f"{type(error).__name__}: {self._clean(str(error))}") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -135,11 +135,11 @@ class Client:
             raise NoAnswer(f"the answer is a JSON {type(document).__name__}, no object", again=False)
         return Answer(body, document)
 
-    def _read(self, path: str, params: Params) -> tuple[httpx.Response, bytes]:
+    def _read(self, path: str, params: Params, headers: Mapping[str, str] | None) -> tuple[httpx.Response, bytes]:
         """The response and its body; raises ReadTimeout when the body drips in for longer than total_s."""
         deadline = time.monotonic() + self._patience.total_s
         body = bytearray()
-        with self._http.stream("GET", self._url + path, params=dict(params)) as response:
+        with self._http.stream("GET", self._url + path, params=dict(params), headers=headers) as response:
             for chunk in response.iter_bytes():
                 body += chunk
                 if time.monotonic() > deadline:

@@ -122,7 +122,7 @@ def probe(
     with _client(source, access, url, key, patience, lambda _: None) as client:
         for endpoint in access.endpoints(source.options):
             try:
-                client.get(endpoint.path, {**endpoint.first(yesterday), **endpoint.least})
+                client.get(endpoint.path, {**endpoint.first(yesterday), **endpoint.least}, endpoint.headers)
             except NoAnswer as problem:
                 error = _unreachable(problem, source, access, endpoint, key)
                 found.append(Probe(endpoint.name, _status(problem, endpoint), error.found, error.next_step))
@@ -249,7 +249,7 @@ class _Run:
         if file.exists():
             document: Document = json.loads(file.read_bytes(), parse_float=Decimal)
             return document
-        answer = self.client.get(endpoint.path, params)
+        answer = self.client.get(endpoint.path, params, endpoint.headers)
         _write_bytes(file, answer.body)
         return answer.document
 

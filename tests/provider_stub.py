@@ -52,7 +52,7 @@ _GROUPS = {
     "usage/web_search_calls": _BY_MODEL | {"context_level"},
     "cost_report": {"workspace_id", "description"},
     "usage_report/messages": {
-        "api_key_id", "workspace_id", "model", "service_tier", "context_window", "inference_geo",
+        "api_key_id", "workspace_id", "model", "service_tier", "context_window", "inference_geo", "speed",
     },
 }  # fmt: skip
 """What each endpoint can be grouped by."""
@@ -235,6 +235,8 @@ class Stub:
         if endpoint is None or endpoint in self.missing:
             raise Refusal(404, f"Invalid URL (GET {path})")
         self._authenticate(headers)
+        if "speed" in query.get("group_by[]", []) and headers.get("anthropic-beta") != "fast-mode-2026-02-01":
+            raise Refusal(400, "group_by[]: speed needs the beta header fast-mode-2026-02-01")
         if endpoint in _GROUPS:
             return encoded(self._buckets(endpoint, query))
         return encoded(self._activity(query) if endpoint == "daily_activity" else self._logs(query))

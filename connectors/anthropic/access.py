@@ -15,6 +15,12 @@ _BUCKETS: Final = 31
 """The most days that one page may hold."""
 
 
+_METERED_BY: Final = (
+    "api_key_id", "workspace_id", "model", "service_tier", "context_window", "inference_geo", "speed",
+)  # fmt: skip
+"""All that a price or an owner can depend on."""
+
+
 def _first(*group_by: str) -> Callable[[Window], Params]:
     def params(window: Window) -> Params:
         return {
@@ -49,11 +55,12 @@ _ENDPOINTS: Final = (
     Endpoint(
         name="usage_report/messages",
         path="/v1/organizations/usage_report/messages",
-        first=_first("api_key_id", "workspace_id", "model", "service_tier", "context_window"),
+        first=_first(*_METERED_BY),
         following=cursor,
         needs="read the usage report",
         least={"limit": 1},
         day=_day,
+        headers={"anthropic-beta": "fast-mode-2026-02-01"},  # grouping by speed needs it
     ),
 )
 

@@ -213,8 +213,8 @@ def test_each_fault(anthropic: Pulls, name: str) -> None:
 def test_slow(openai: Pulls) -> None:
     """An answer that does not come in time is asked for again."""
     put = filled(openai.stub, "costs", count=1)
-    openai.stub.fail(stubs.slow(0.3))
-    assert openai.run(patience=Patience(first_wait_s=0.01, jitter_s=0, answer_s=0.1)).retries == 1
+    openai.stub.fail(stubs.slow(0.8))
+    assert openai.run(patience=Patience(first_wait_s=0.01, jitter_s=0, answer_s=0.4)).retries >= 1
     assert openai.rows("costs") == put["costs"]
 
 
@@ -420,6 +420,18 @@ def test_a_pull_that_is_too_old_starts_anew(anthropic: Pulls) -> None:
     assert len([a for a in anthropic.stub.asked if a.path.endswith("cost_report")]) == 7 + 5
 
 
+def test_a_cursor_that_is_no_longer_known(anthropic: Pulls) -> None:
+    """Where a resumed pull is refused, the next one starts at the first page instead of asking for that page again."""
+    put = filled(anthropic.stub, "cost_report", count=1)
+    anthropic.stub.days_a_page = 5
+    anthropic.stub.fail(stubs.as_it_is(), stubs.status(400, message="Invalid page cursor"))
+    refused(anthropic.run)
+    del anthropic.stub.asked[:]
+    anthropic.run()
+    assert "page" not in anthropic.stub.asked[0].query
+    assert anthropic.rows("cost_report") == put["cost_report"]
+
+
 @pytest.mark.parametrize("cut", ["before the new one", "after the new one"])
 def test_a_swap_that_was_cut_off(openai: Pulls, cut: str) -> None:
     """A process that dies between the two renames loses neither the old nor the new month."""
@@ -498,6 +510,10 @@ def test_an_endpoint_that_the_account_lacks(openai: Pulls) -> None:
     openai.stub.missing = {"usage/web_search_calls"}
     assert openai.run().left_out == ("usage/web_search_calls",)
     assert any("usage/web_search_calls is not offered (404 Not Found" in said for said in openai.said)
+    openai.since = TODAY
+    openai.stub.missing.clear()
+    openai.stub.fail(*(stubs.as_it_is() for _ in range(10)), stubs.status(403))
+    assert "gives no usage/web_search_calls" in refused(openai.run)
     openai.stub.missing = {"costs"}
     assert "check `pull.url`" in refused(lambda: openai.run(today=TODAY + timedelta(days=1)))
 
