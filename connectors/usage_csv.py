@@ -6,6 +6,7 @@ company's own headers, `"columns.model" = "llm"`, and columns to leave out, `"co
 - `input_tokens` includes the cached, cache-write, audio, image and video tokens of the row, as OpenAI counts;
   `uncached_input_tokens` is text input alone. A file has one of the two.
 - `output_tokens` includes the reasoning, audio, image and video tokens; `visible_output_tokens` is text output alone.
+- Of several columns that say who or when, the first by the order of the words is read; two of one count are refused.
 - `total_tokens` is the sum of others and not read. Any other column that speaks of tokens is refused, so that none is
   left out or counted twice; other columns are left alone.
 - `cost` needs a currency: a column `currency`, an option `currency`, or the header `cost_usd`.
@@ -40,9 +41,9 @@ _WHO: Final = {
     "operation": "endpoint calltype requesttype",
     "service_tier": "tier",
     s.CONTEXT: "context contextwindow",
-    "account_id": "account project projectid workspace workspaceid",
+    "account_id": "account projectid project workspaceid workspace",
     "account_name": "projectname workspacename",
-    "key": "apikey apikeyid apikeyname keyid keyname keyalias virtualkey consumer consumerid",
+    "key": "keyalias keyname apikeyname apikey apikeyid keyid virtualkey consumer consumerid",
     "user": "userid username enduser",
     "tags": "labels metadata requesttags",
     "team": "teamname",
@@ -174,21 +175,18 @@ def parse_usage(part: RawPart) -> pl.LazyFrame:
 # ------------------------------------------------------------------------------------------------------------- header
 def _origin(part: RawPart, columns: list[str]) -> dict[str, str]:
     """Which column of the file each of ours comes from."""
-    mapped = _mapped(part, columns)
+    origin = _mapped(part, columns)
     left_out = {name.strip() for name in part.options.get("columns.ignore", "").split(",")}
-    words = {word: ours for ours, more in WORDS.items() for word in (_plain(ours), *more.split())}
-    origin = dict(mapped)
-    for name in columns:
-        ours = words.get(_plain(name))
-        if name in mapped.values() or name in left_out or _plain(name) in _IGNORED or ours in mapped:
-            continue
-        if ours is None:
-            if _may_count_tokens(name):
-                raise _refused(part, f'has the column "{name}", which may count tokens')
-            continue
-        if ours in origin:
-            raise _refused(part, f'has two columns for {ours}: "{origin[ours]}" and "{name}"')
-        origin[ours] = name
+    free = [c for c in columns if c not in (*origin.values(), *left_out) and _plain(c) not in _IGNORED]
+    for ours, more in WORDS.items():
+        found = [c for word in (_plain(ours), *more.split()) for c in free if _plain(c) == word]
+        if ours in _NUMBERS and len(found) + (ours in origin) > 1:
+            raise _refused(part, f"has several columns for {ours}: {', '.join(found)}")
+        if found:
+            origin.setdefault(ours, found[0])
+            free = [c for c in free if c not in found]
+    if alien := [c for c in free if _may_count_tokens(c)]:
+        raise _refused(part, f'has the column "{alien[0]}", which may count tokens')
     missing = [name for name in NEEDED if name not in origin]
     if missing or not set(origin) & {*_WHOLES, *_INPUT_PARTS, *_OUTPUT_PARTS, *_OTHER_COUNTS}:
         lacks = f"column {', '.join(missing)}" if missing else "column of tokens, requests or other counts"

@@ -71,6 +71,13 @@ def test_headers_go_by_their_words(tmp_path: Path) -> None:
     assert (read["consumer_id"], read["cost_center"], read["requests"]) == ("k-1", "CC-7", None)
 
 
+def test_the_first_word_for_who_or_when_is_read(tmp_path: Path) -> None:
+    """Two columns that name the day or the project are no fault: the one that comes first in the words is read."""
+    header = "created_at,date,project_id,project,provider,model,requests"
+    read = row(tmp_path, header, "2026-10-02,2026-10-01,p-1,Rag,openai,gpt-5,1")
+    assert (read["day"], read["account_id"]) == (date(2026, 10, 1), "p-1")
+
+
 def test_every_count_has_a_column(tmp_path: Path) -> None:
     """Each column of METER_COLUMNS can be given by its own name and arrives in it."""
     names = [name for name in s.METER_COLUMNS if name != "output_tokens"]
@@ -131,10 +138,11 @@ def test_a_company_maps_its_own_headers(tmp_path: Path) -> None:
     ("header", "found"),
     [
         (f"{HEADER},input_tokens,embed_tokens", 'column "embed_tokens", which may count tokens'),
+        (f"{HEADER},calls,Requests", "several columns for requests"),
         (f"{HEADER},input_tokens,tok_out", 'column "tok_out", which may count tokens'),
         (f"{HEADER},input_tokens,Output", 'column "Output", which may count tokens'),
         (f"{HEADER},input_tokens,output_format", None),
-        (f"{HEADER},input_tokens,prompt_tokens", "two columns for input_tokens"),
+        (f"{HEADER},input_tokens,prompt_tokens", "several columns for input_tokens: input_tokens, prompt_tokens"),
         (f"{HEADER},input_tokens,uncached_input_tokens", "both input_tokens and uncached_input_tokens"),
         (f"{HEADER},output_tokens,visible_output_tokens", "both output_tokens and visible_output_tokens"),
         (f"{HEADER},requests,cost", "a cost and no currency"),
