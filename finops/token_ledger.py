@@ -4,6 +4,7 @@ Money comes from the bill only. Metered usage says which key, team and use case 
 tokens it was; its prices, from the book, are weights and a comparison, never money that is summed.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -57,8 +58,10 @@ def priced(usage: pl.LazyFrame, book: pl.DataFrame) -> pl.LazyFrame:
     counted = pl.any_horizontal(_filled(m.column) > 0 for m in METERS if m.name != "requests")
     is_other = pl.col("other_quantity").fill_null(0) > 0
     has_fee = pl.col("requests_cost_usd").fill_null(0) > 0
+    unit = pl.col("other_unit").fill_null("units")
     reason = (
-        pl.when(is_other).then(pl.format(f"counted in {{}}; {ON_THE_BILL}", pl.col("other_unit").fill_null("units")))
+        pl.when(is_other & counted).then(pl.format("also counted in {}, which has no price", unit))
+        .when(is_other).then(pl.format(f"counted in {{}}; {ON_THE_BILL}", unit))
         .when(pl.col("price_reason").is_not_null()).then("price_reason")
         .when(~counted & ~has_fee & (_filled("requests") > 0)).then(pl.lit(f"counted in requests; {ON_THE_BILL}"))
         .alias("price_reason")
@@ -151,7 +154,8 @@ def bill(daily: pl.LazyFrame) -> pl.DataFrame:
             pl.col(s.EFFECTIVE_COST).alias("cost"),
         )
         .group_by(_BILL_ROW)
-        .agg(_or_null("tokens"), pl.col("billed", "cost").sum())
+        .agg(pl.col("tokens", "billed", "cost").sum())
+        .with_columns(pl.when(pl.col("tokens") != 0).then("tokens").alias("tokens"))
         .collect(engine="streaming")
     )  # fmt: skip
     return canonical(rows)
@@ -370,12 +374,20 @@ def _exact_parts(rows: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
 
 # -------------------------------------------------------------------------------------------------------- expressions
 def canonical(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows with provider and model with the book's name of their model, where it knows it."""
+    """Rows with provider and model with the book's name of their model, where it knows it.
+
+    What resellers put around a name is left out, so that a model has one name wherever it is bought.
+    """
     pairs = rows.select("provider", "model").drop_nulls("model").unique().rows()
-    names = [(provider, model, match(provider or "", model).model) for provider, model in pairs]
+    names = [(provider, model, _plain(match(provider or "", model).model)) for provider, model in pairs]
     table = pl.DataFrame(names, schema=dict.fromkeys(("provider", "model", "_name"), pl.String), orient="row")
     named = rows.join(table, on=["provider", "model"], how="left", nulls_equal=True, maintain_order="left")
     return named.with_columns(model=pl.col("_name")).drop("_name")
+
+
+def _plain(name: str) -> str:
+    """`claude-sonnet-4-6` of `regional.anthropic.claude-sonnet-4-6-v1:0`, `gpt-4.1` of `openai/gpt-4.1`."""
+    return re.sub(r"^[a-z]+/(?=[^/]+$)|^(?:[a-z]+\.)+|-v\d+:\d+$", "", name)
 
 
 def _part(meter: Meter) -> str:

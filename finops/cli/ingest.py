@@ -41,7 +41,7 @@ def ingest(
 ) -> None:
     """Load bills into the lake; each billing period is replaced whole, or nothing changes."""
     current = session(context)
-    _check_period(period)
+    check_period(period)
     if file or connector:
         chosen = _file_source(connector, file, source_id)
     else:
@@ -72,7 +72,7 @@ def reconcile(
 ) -> None:
     """Invoices against the lake: what ties out, what does not, and by how much."""
     current = session(context)
-    _check_period(period)
+    check_period(period)
     if invoices:
         only_invoices = FinanceTables(invoices=invoices.resolve())
         tables.load(current.config.model_copy(update={"tables": only_invoices}), current.lake, say=current.say)
@@ -87,7 +87,7 @@ def reconcile(
 def quality(context: typer.Context, period: Period = None) -> None:
     """Findings about the data: quarantined rows, double counting, unowned AI spend, missing columns."""
     current = session(context)
-    _check_period(period)
+    check_period(period)
     findings = judging.quality(current.lake, period=period)
     if findings["severity"].is_in(["error", "warning"]).any():
         current.needs_attention()
@@ -115,7 +115,8 @@ def _print_findings(findings: pl.DataFrame) -> None:
         typer.echo(f"  next: {row['next_step']}")
 
 
-def _check_period(period: str | None) -> None:
+def check_period(period: str | None) -> None:
+    """Raise CallError for a --period that is no month."""
     if period is None:
         return
     try:

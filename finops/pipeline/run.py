@@ -13,7 +13,7 @@ from finops import schema as s
 from finops.config import Config, load_config
 from finops.errors import SourceUnreachable
 from finops.freshness import settled_until
-from finops.pipeline import alerting, exports, forecasts, ingest, placement, quality, tables
+from finops.pipeline import alerting, exports, forecasts, ingest, placement, quality, tables, tokens
 from finops.store import Lake
 from reports.views.movement import coverage, month_of
 from reports.views.scope import Scope
@@ -74,15 +74,17 @@ def run(config: Config, lake: Lake, *, today: date, say: Say) -> RunSummary:
     lines = [
         *(Line("Spend", text) for text in _spend(lake, today)),
         *(Line("Tie-out", text) for text in _tie_out(tied, quarantined, unreachable)),
+        *(Line("Tokens", text) for text in tokens.summary(config, lake, today=today)),
         *(Line("Forecast", text) for text in [*_landing(config, lake), *forecasts.summary(forecast)]),
         *(Line("Placement", text) for text in placement.summary(plans)),
         *(Line("Alerts", text) for text in alerting.summary(alerts)),
     ]
     off = ~tied["status"].is_in(["tied_out", "no_invoice"])
+    off_usage = tokens.tie_out(config, lake)["status"] == "residual"
     return RunSummary(
         tuple(lines),
         tuple(file.path for file in written.files),
-        attention=bool(off.any() or quarantined or alerts.breached),
+        attention=bool(off.any() or off_usage.any() or quarantined or alerts.breached),
         unreachable=tuple(unreachable),
     )
 
