@@ -32,6 +32,7 @@ _RESUMED: Final = timedelta(hours=1)
 _LOCK_SECONDS: Final = 10.0
 _PROBED: Final = Patience(attempts=2, total_s=20, answer_s=10)
 _NOT_OFFERED: Final = (400, 404, 405)
+_LOCAL: Final = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,9 @@ def pull(
             expected=f"a day up to {today}",
             next_step="correct `pull.since` of the source in finops.toml",
         )
+    address = urlsplit(url)
+    if address.scheme == "http" and address.hostname not in _LOCAL:
+        say(f"{source.id}: the key goes to {address.hostname} unencrypted; next: an https address as `pull.url`")
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with (
@@ -344,7 +348,8 @@ def _status(problem: NoAnswer, endpoint: Endpoint) -> Status:
 
 def _unreachable(problem: NoAnswer, source: Source, access: Access, endpoint: Endpoint, key: str) -> SourceUnreachable:
     """Found, expected and next step for an endpoint that gave no page."""
-    found = f"{access.provider} gives no {endpoint.name} ({endpoint.path}): {problem.found}"
+    verb = "refuses" if problem.status in (401, 403) else "does not answer"
+    found = f"{access.provider} {verb} {endpoint.path}: {problem.found}"
     again = f"run `finops ingest {source.id}` again; what was pulled before stays as it is"
     if problem.status in (401, 403):
         other = not key.startswith(access.key_prefix)

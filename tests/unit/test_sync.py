@@ -513,7 +513,7 @@ def test_an_endpoint_that_the_account_lacks(openai: Pulls) -> None:
     openai.since = TODAY
     openai.stub.missing.clear()
     openai.stub.fail(*(stubs.as_it_is() for _ in range(10)), stubs.status(403))
-    assert "gives no usage/web_search_calls" in refused(openai.run)
+    assert "refuses /organization/usage/web_search_calls" in refused(openai.run)
     openai.stub.missing = {"costs"}
     assert "check `pull.url`" in refused(lambda: openai.run(today=TODAY + timedelta(days=1)))
 
@@ -525,5 +525,13 @@ def test_settings(openai: Pulls, litellm: Pulls) -> None:
     assert "still to come" in refused(openai.run, ConfigError)
     bare = Source(id="ours", connector="litellm", pull=Pull(since=SINCE, key=Key(env="K")))
     assert "set `pull.url`" in refused(lambda: sync.probe(bare, LITELLM, key="k", today=TODAY), ConfigError)
+    openai.since = TODAY
+    openai.run()
+    assert not any("unencrypted" in said for said in openai.said)
+    far = bare.model_copy(update={"pull": Pull(since=TODAY, key=Key(env="K"), url="http://litellm.invalid")})
+    once = Patience(attempts=1)
+    folder, say = openai.folder / "far", openai.said.append
+    refused(lambda: sync.pull(far, LITELLM, folder, key="k", today=TODAY, say=say, patience=once))
+    assert "ours: the key goes to litellm.invalid unencrypted; next: an https address as `pull.url`" in openai.said
     wrong = bare.model_copy(update={"pull": Pull(since=SINCE, key=Key(env="K"), url="litellm.example.com")})
     assert "litellm.example.com" in refused(lambda: sync.probe(wrong, LITELLM, key="k", today=TODAY), ConfigError)
