@@ -239,3 +239,16 @@ def test_direct_use_is_a_tenth_of_the_ai_bill(demo: Written) -> None:
     ai = sum(Decimal(o["effective"]) for o in october if o["purpose"] != "unknown")
     asked = sum(Decimal(o["effective"]) for o in october if o["source"] in ("openai", "anthropic"))
     assert Decimal("0.08") < asked / ai < Decimal("0.12")
+
+
+def test_the_page_tells_of_what_is_planted(demo: Written) -> None:
+    """docs/demo-company.md names each model without a price, the credit, each cause and each source of model APIs."""
+    page = (Path(__file__).parents[2] / "docs/demo-company.md").read_text()
+    truth = demo.truth["model_apis"]
+    assert all(row["model"] in page for row in truth["unpriced"] if row["source"] == "gateway")
+    credit = next(c for c in truth["residuals"] if c["cause"] == "a credit")
+    assert f"{-Decimal(credit['amount']):.2f} USD" in page
+    words = {c["cause"].split()[0] for c in truth["residuals"] if c["cause"] != "a credit"} - {"the"}
+    told = page[page.index("## Usage against the bill") : page.index("## The truth")]
+    assert {word for word in words if word not in told} == {"rounding"}, "the page says: rounded"
+    assert all(f"`{demo.truth['files'][source]}" in page for source in ("openai", "anthropic", "litellm", "gateway"))
