@@ -390,7 +390,7 @@ def _in_money(rows: pl.DataFrame, cost: str, *, name: str, about: str) -> Measur
 def _country(region: str | None) -> str | None:
     """The country of a region; region names of the three large clouds do not clash."""
     regions = pl.read_csv((files("finops") / "data" / "regions.csv").read_bytes(), infer_schema=False)
-    return next(iter(regions.filter(pl.col("region") == region)["country"]), None)
+    return next(iter(regions.filter(pl.col("region").eq_missing(region))["country"]), None)
 
 
 def _named(found: Sequence[Measured]) -> list[Measured]:
