@@ -8,7 +8,7 @@ tokens is a price change; nor is a day's slip, or a volume tier that comes back 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from statistics import median
 from typing import Any, Final
 
@@ -31,6 +31,8 @@ TINY_RATIO: Final = Decimal("0.02")
 YEAR_DAYS, RATE_DAYS = 365, 30
 MILLION: Final = Decimal(1_000_000)
 DECIMALS: Final = Decimal("1e-12")
+PRICE_DIGITS: Final = Context(prec=9, rounding=ROUND_HALF_EVEN)
+"""More digits of a price that costs are divided for are the rounding of those costs."""
 VOLUME_TIER: Final = "falls within a month: a volume tier, if it is back on the 1st"
 
 _SERIES: Final = (
@@ -258,12 +260,11 @@ def _change(series: Series, step: Step, against: str) -> dict[str, Any] | None:
     before, after = step.before * per_unit, step.after * per_unit
     yearly = month * YEAR_DAYS / RATE_DAYS
     is_fall_in_month = against == LAST_MONTH and step.since.day != 1 and after < before
-    amounts = {
-        "before": before, "after": after, "quantity_per_year": yearly, "yearly_effect": (after - before) * yearly,
-    }  # fmt: skip
+    amounts = {"quantity_per_year": yearly, "yearly_effect": (after - before) * yearly}
     return {
         **series.name,
         **{name: amount.quantize(DECIMALS) for name, amount in amounts.items()},
+        "before": PRICE_DIGITS.plus(before), "after": PRICE_DIGITS.plus(after),
         "since": step.since, "ratio": float(step.after / step.before), "against": against,
         "note": VOLUME_TIER if is_fall_in_month else None,
     }  # fmt: skip

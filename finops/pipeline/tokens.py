@@ -158,7 +158,7 @@ def summary(config: Config, lake: Lake, *, today: date) -> list[str]:
     start = months_before(end, 1)
     month = f"{start:%B %Y}"
     lines = [
-        f"{month}: {compact(row['cost'])} {row['currency']} on model APIs; {compact(row['tokens'])} tokens are counted, "
+        f"{month}: {compact(row['cost'])} {row['currency']} on model APIs; {compact(row['tokens'])} tokens are counted "
         f"at {row['cost_per_million_tokens']:.2f} a million, {percent(row['cache_read_ratio'])} of input from cache."
         for row in spend(facts(config, lake, start=start, end=end)).to_dicts()
         if row["cost_per_million_tokens"] is not None
