@@ -111,6 +111,7 @@ class Meter(Protocol):
 
 _MODULES: Final = {
     "anthropic": "connectors.anthropic",
+    "aws": "connectors.aws",
     "focus": "connectors.focus",
     "litellm": "connectors.litellm",
     "on_prem": "connectors.on_prem",

@@ -1,0 +1,85 @@
+"""Where a bill keeps its discounts: in rows of their own, in net columns, or in a map. One of them counts, never two.
+
+AWS writes one discount (bundled, EDP, private rate, SPP, RI volume) in up to three ways at once:
+
+| basis | found when | what is billed | discount rows |
+|---|---|---|---|
+| net | net columns are filled (AWS adds them while an account has a discount) | net unblended cost: the row after discounts | their net cost, which is 0: it is in the rows they discount |
+| rows | rows of a type that ends in Discount, or no discount at all | unblended cost | their unblended cost, negative |
+| map | the `discount` map is filled, and there are neither net columns nor discount rows | unblended cost less the row's total discount | there are none |
+
+The invoice is the net. A map is kept beside the charge in x_SourceColumns whatever counts.
+
+Source: AWS Data Exports user guide, CUR 2.0 discount and line item columns ("net: the actual after-discount cost";
+the map "is not available when manual discount compatibility is enabled; discounts are populated as separate line
+items"); AWS blog on bundled discounts ("columns and line item represent the same information"), read 2026-11-21.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal, get_args
+
+import polars as pl
+
+from connectors.aws.columns import Layout
+from finops import schema as s
+
+Basis = Literal["net", "rows", "map"]
+BASES: Final[tuple[Basis, ...]] = get_args(Basis)
+WORDS: Final[dict[Basis, str]] = {
+    "net": "net columns: discounts are in the cost of the rows they discount, discount rows count nothing",
+    "rows": "unblended cost: discounts are rows of their own, or there are none",
+    "map": "unblended cost less the discount map: there are no discount rows",
+}
+DISCOUNT_ROW: Final = "Discount$"
+"""Line item types of discounts: EdpDiscount, PrivateRateDiscount, BundledDiscount, SppDiscount, RiVolumeDiscount, ..."""
+OPTION: Final = "discounts"
+"""Option of a part that says the basis of its bill."""
+_NET: Final = "line_item_net_unblended_cost"
+
+
+def is_discount(line_item_type: pl.Expr) -> pl.Expr:
+    """Whether a line item is a discount on other line items."""
+    return line_item_type.str.contains(DISCOUNT_ROW).fill_null(value=False)
+
+
+def basis(files: list[tuple[pl.LazyFrame, Layout]]) -> Basis:
+    """Where the discounts of one bill stand, looked up in all its files; only the columns in question are read."""
+    net, rows, total = False, False, False
+    for frame, layout in files:
+        kind = is_discount(layout.cells["line_item_line_item_type"][0])
+        asked = {"rows": kind}
+        if _NET in layout.cells:
+            asked["net"] = layout.cells[_NET][0].is_not_null() & ~kind
+        if layout.total_discount is not None:
+            asked["total"] = (layout.total_discount != 0).fill_null(value=False)
+        if len(asked) == 1:
+            continue
+        found = (
+            frame.select(e.any().alias(name) for name, e in asked.items())
+            .collect(engine="streaming")
+            .row(0, named=True)
+        )
+        net, rows, total = net or found.get("net", False), rows or found["rows"], total or found.get("total", False)
+    if net:
+        return "net"
+    return "map" if total and not rows else "rows"
+
+
+def chosen(options: Mapping[str, str], files: list[tuple[pl.LazyFrame, Layout]]) -> Basis:
+    """The basis that was found in all files of the bill, else the one of these files."""
+    known = next((b for b in BASES if b == options.get(OPTION)), None)
+    return known or basis(files)
+
+
+def paid(how: Basis, *, gross: str, net: str, total: str, line_item_type: str) -> pl.Expr:
+    """What the invoice says of a row: columns of its unblended cost, net cost, total discount and type.
+
+    The map's discount is taken off in the direction of the cost: a refund of discounted usage gives less back.
+    """
+    zero = pl.lit(0, dtype=s.MONEY)
+    if how == "net":
+        return pl.coalesce(net, pl.when(is_discount(pl.col(line_item_type))).then(zero), gross)
+    if how == "map":
+        off = pl.col(total).abs().fill_null(zero)
+        return pl.when(pl.col(gross) < 0).then(pl.col(gross) + off).otherwise(pl.col(gross) - off)
+    return pl.col(gross)
