@@ -40,6 +40,6 @@ def named(provider: str | None, model: str | None) -> tuple[str, str]:
 
 def book_provider(name: str | None) -> str:
     """The book's id of a provider, else its name in lower case, and `unknown` where it is empty."""
-    plain = (name or "").strip().lower().replace(" ", "_")
+    plain = (name or "").strip().lower()
     # vertex_ai-anthropic_models and the like: Google bills them
-    return "google" if plain.startswith("vertex_ai") else PROVIDERS.get(plain, plain) or UNKNOWN
+    return "google" if plain.startswith("vertex_ai") else PROVIDERS.get(plain.replace(" ", "_"), plain) or UNKNOWN

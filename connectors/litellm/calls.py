@@ -39,10 +39,7 @@ from connectors.litellm.records import Json, Row
 from connectors.model_names import named
 from connectors.registry import RAW, REJECT, SOURCE_ROWS, RawPart
 from finops import schema as s
-from finops.errors import ConfigError
 
-OPTION: Final = "prompt_tokens"
-"""Set to `uncached` where this LiteLLM writes prompt_tokens without the cached ones, as its older versions did."""
 _ASYNCHRONOUS: Final = frozenset(
     f"a{name}"
     for name in (
@@ -58,18 +55,12 @@ _MODALITIES: Final = ("audio", "image")
 
 def parse_calls(part: RawPart) -> pl.LazyFrame:
     """The calls of a file, one row each; see connectors.registry. Raises ConfigError for an unknown option."""
-    written = part.options.get(OPTION, "all")
-    if written not in ("all", "uncached"):
-        raise ConfigError(
-            f"the option {OPTION} is {written!r}",
-            expected="all (prompt_tokens include the cached ones, which is usual) or uncached",
-            next_step="correct `options` of this source in finops.toml",
-        )
+    is_whole = records.is_prompt_whole(part)
 
     def rows() -> Iterator[Row]:
         for row, record in enumerate(records.read(part.path), start=1):
             yield {
-                **_row(record, is_whole=written == "all"),
+                **_row(record, is_whole=is_whole),
                 s.SOURCE_FILE: part.name, s.SOURCE_ROW: row, SOURCE_ROWS: 1,
             }  # fmt: skip
 

@@ -24,6 +24,7 @@ Source: LiteLLM's types/proxy/management_endpoints/common_daily_activity.py and 
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -59,17 +60,26 @@ _ROUNDING: Final = Decimal("0.000001")
 Metrics = dict[str, Decimal]
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """is_cut: the answer lists its dearest keys only. is_whole: prompt_tokens include the cached ones."""
+
+    is_cut: bool
+    is_whole: bool
+
+
 def parse_days(part: RawPart) -> pl.LazyFrame:
     """The days of a page by model and key, one row each; see connectors.registry."""
     days = records.document(part.path)
     is_cut = isinstance(days.get("metadata"), dict) and days["metadata"].get("api_key_limit") is not None
-    rows = [row for day in days["results"] for row in _day(day, is_cut=is_cut)]
+    reads = _Reading(is_cut=is_cut, is_whole=records.is_prompt_whole(part))
+    rows = [row for day in days["results"] for row in _day(day, reads)]
     lineage = {s.SOURCE_FILE: part.name, SOURCE_ROWS: 1}
     numbered = [{**row, **lineage, s.SOURCE_ROW: n} for n, row in enumerate(rows, start=1)]
     return pl.DataFrame(numbered, schema=METERED).lazy()
 
 
-def _day(day: Json, *, is_cut: bool) -> Iterator[Row]:
+def _day(day: Json, reads: _Reading) -> Iterator[Row]:
     try:
         on = date.fromisoformat(str(day["date"])[:10])
         whole = _metrics(day)
@@ -82,7 +92,7 @@ def _day(day: Json, *, is_cut: bool) -> Iterator[Row]:
         try:
             of_model = _metrics(about)
             _add(added, of_model)
-            yield from _model(on, model, about, of_model, day, is_cut=is_cut)
+            yield from _model(on, model, about, of_model, day, reads)
         except BadRow as reason:
             yield {"day": on, REJECT: f"{model}: {reason}", RAW: records.as_json({"date": str(on), model: about})}
     if rest := _rest(whole, added):
@@ -94,7 +104,7 @@ def _day(day: Json, *, is_cut: bool) -> Iterator[Row]:
         }
 
 
-def _model(on: date, model: str, about: Json, of_model: Metrics, day: Json, *, is_cut: bool) -> Iterator[Row]:
+def _model(on: date, model: str, about: Json, of_model: Metrics, day: Json, reads: _Reading) -> Iterator[Row]:
     """A model's keys, and what it has beyond them."""
     added: Metrics = {}
     keys = _objects(about, "api_key_breakdown")
@@ -103,15 +113,16 @@ def _model(on: date, model: str, about: Json, of_model: Metrics, day: Json, *, i
         try:
             metrics = _metrics(used)
             _add(added, metrics)
-            yield {"day": on, **_who(model, key, used, day), **_usage(metrics)}
+            yield {"day": on, **_who(model, key, used, day), **_usage(metrics, reads)}
         except BadRow as reason:
             yield {"day": on, REJECT: str(reason), RAW: records.as_json(raw)}
     rest = _rest(of_model, added)
     if not rest:
         return
     beyond = {name: of_model[name] - added.get(name, Decimal(0)) for name in of_model}
-    if (is_cut or not keys) and min(beyond.values()) >= -_ROUNDING:
-        yield {"day": on, **_who(model, None, {}, day), **_usage({k: max(v, Decimal(0)) for k, v in beyond.items()})}
+    beyond["spend"] = max(beyond["spend"], Decimal(0)) if beyond["spend"] >= -_ROUNDING else beyond["spend"]
+    if (reads.is_cut or not keys) and min(beyond.values()) >= 0:
+        yield {"day": on, **_who(model, None, {}, day), **_usage(beyond, reads)}
         return
     raw = {"date": str(on), "model": model, "metrics": about["metrics"], "beyond the keys": rest}
     yield {
@@ -132,8 +143,10 @@ def _metrics(holder: Json) -> Metrics:
     return metrics
 
 
-def _usage(metrics: Metrics) -> Row:
-    cached = metrics["cache_read_input_tokens"] + metrics["cache_creation_input_tokens"]
+def _usage(metrics: Metrics, reads: _Reading) -> Row:
+    cached = (
+        metrics["cache_read_input_tokens"] + metrics["cache_creation_input_tokens"] if reads.is_whole else Decimal(0)
+    )
     if cached > metrics["prompt_tokens"]:
         raise BadRow(f"prompt_tokens is {metrics['prompt_tokens']}, less than its cached parts, which are {cached}")
     return {

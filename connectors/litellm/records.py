@@ -21,7 +21,7 @@ from polars.io.plugins import register_io_source
 
 from connectors import cells, files
 from connectors.registry import METERED, RawPart
-from finops.errors import InputError
+from finops.errors import ConfigError, InputError
 
 SPEND_LOGS, LOG_FILES, DAILY_ACTIVITY = "spend logs", "log files", "daily activity"
 LINES: Final = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
@@ -34,6 +34,8 @@ COLUMNS: Final = (
 NEEDED: Final = ("startTime", "model", "prompt_tokens", "completion_tokens", "spend")
 CONTENT: Final = ("messages", "response", "proxy_server_request")
 """What was asked and answered: never read, and left out where a rejected row is kept."""
+PROMPT: Final = "prompt_tokens"
+"""The option of a source whose LiteLLM writes prompt_tokens without the cached ones, as its older versions did."""
 BATCH_ROWS: Final = 20_000
 _TAIL_BYTES: Final = 1 << 20
 _SNIFFED_LINES: Final = 100
@@ -189,6 +191,21 @@ def frame(rows: Callable[[], Iterator[Row]]) -> pl.LazyFrame:
             yield kept if columns is None else kept.select(columns)
 
     return register_io_source(batches, schema=METERED, is_pure=True)
+
+
+def is_prompt_whole(part: RawPart) -> bool:
+    """Whether prompt_tokens include the cached ones, as they do unless the source's options say that they don't.
+
+    Raises ConfigError for another option than `all` or `uncached`.
+    """
+    written = part.options.get(PROMPT, "all")
+    if written not in ("all", "uncached"):
+        raise ConfigError(
+            f"the option {PROMPT} is {written!r}",
+            expected="all (prompt_tokens include the cached ones, which is usual) or uncached",
+            next_step="correct `options` of this source in finops.toml",
+        )
+    return written == "all"
 
 
 def as_json(record: object) -> str:

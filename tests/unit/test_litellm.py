@@ -144,6 +144,11 @@ def test_cached_tokens_beyond_the_prompt_are_not_guessed(tmp_path: Path) -> None
     assert counts(row) == {
         "uncached_input_tokens": 31, "cache_write_tokens": 1253, "output_tokens": 467, "requests": 1,
     }  # fmt: skip
+    page = save(
+        tmp_path / "page.json", activity({"gpt-5": {"metrics": metrics(31, 467, 0, 1253)}}, metrics(31, 467, 0, 1253))
+    )
+    assert "less than its cached parts" in metered(page)[REJECT][0]
+    assert metered(page, prompt_tokens="uncached")["uncached_input_tokens"].to_list() == [31]
     with pytest.raises(ConfigError, match="prompt_tokens"):
         call(tmp_path, record, prompt_tokens="none")
 
@@ -212,6 +217,8 @@ def test_searches_and_pages_are_counted(tmp_path: Path) -> None:
         ("groq", "openai/gpt-oss-120b", ("groq", "openai/gpt-oss-120b")),
         ("hosted_vllm", "meta-llama/llama-4", ("hosted_vllm", "meta-llama/llama-4")),
         ("xai", "xai/grok-4", ("x-ai", "grok-4")),
+        ("AWS Bedrock", "amazon.nova-pro", ("aws", "amazon.nova-pro")),
+        ("Own Racks", "House", ("own racks", "House")),
         ("", "house-model", ("unknown", "house-model")),
     ],
 )

@@ -99,6 +99,7 @@ def test_who_is_read(tmp_path: Path) -> None:
         3, "ann", "p-1", "Rag", "Search", "rag", "prod", "batch", 200000, "chat", Decimal("2.5"), "images",
     ]  # fmt: skip
     assert json.loads(read["tags"]) == {"team": "a", "x": "b"}
+    assert row(tmp_path, f"{HEADER},requests,user,key", f"{WHO},3,ann,k-1")["consumer_id"] == "k-1"
 
 
 @pytest.mark.parametrize(
