@@ -30,6 +30,7 @@ _ASKED: Final = ".asked.json"
 _LOCK: Final = ".pull.lock"
 _RESUMED: Final = timedelta(hours=1)
 _LOCK_SECONDS: Final = 10.0
+_USUAL: Final = Patience()
 _PROBED: Final = Patience(attempts=2, total_s=20, answer_s=10)
 _NOT_OFFERED: Final = (400, 404, 405)
 _LOCAL: Final = ("127.0.0.1", "::1", "localhost")
@@ -76,7 +77,7 @@ def pull(
     key: str,
     today: date,
     say: Callable[[str], None],
-    patience: Patience = Patience(),  # noqa: B008 (frozen)
+    patience: Patience = _USUAL,
 ) -> Pulled:
     """Bring the folder up to today; each month is replaced whole or stays as it is.
 
@@ -230,12 +231,12 @@ class _Run:
                 raise NoPage(f"page {number} has no list `{endpoint.rows}`")
             if rows:
                 _add_new(contents, rows, f"page {number} holds what an earlier page held")
-            missing -= _days(endpoint, rows, number)
+            missing -= _days(endpoint, rows, missing, f"page {number}")
             params = endpoint.following(document, params, window)
-        if endpoint.day and missing:
-            days = ", ".join(map(str, sorted(missing)))
+        days = ", ".join(str(day) for day in sorted(missing) if day < self.today)
+        if endpoint.day and days:
             self.say(
-                f"{self.source.id}: {endpoint.name} of {window.name} says nothing, not even that it is empty, of {days}"
+                f"{self.source.id}: {endpoint.name} of {window.name} has no entry, not even an empty one, of {days}"
             )
         return number
 
@@ -301,11 +302,17 @@ def _write_bytes(file: Path, content: bytes) -> None:
     new.replace(file)
 
 
-def _days(endpoint: Endpoint, rows: list[Document], number: int) -> set[date]:
+def _days(endpoint: Endpoint, rows: list[Document], wanted: set[date], page: str) -> set[date]:
+    """The days of a page's rows; raises NoPage for one that was not asked for or came before: it would count twice."""
+    if endpoint.day is None:
+        return set()
     try:
-        return {endpoint.day(row) for row in rows} if endpoint.day else set()
+        days = [endpoint.day(row) for row in rows]
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise NoPage(f"page {number} has an entry without a readable day") from error
+        raise NoPage(f"{page} has an entry without a readable day") from error
+    if len(set(days) & wanted) < len(days):
+        raise NoPage(f"{page} holds a day twice, again, or that was not asked for")
+    return set(days)
 
 
 def _add_new(seen: set[str], content: object, otherwise: str) -> None:

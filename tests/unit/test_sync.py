@@ -310,6 +310,8 @@ def has_more_of_old(document: dict[str, Any]) -> None:
         (lambda d: d.pop("has_more"), "whether more pages follow"),
         (lambda d: d.pop("data"), "has no list `data`"),
         (lambda d: d["data"][0].pop("starting_at"), "without a readable day"),
+        (lambda d: d["data"].append(d["data"][0]), "holds a day twice"),
+        (lambda d: d["data"][0].update(starting_at="2026-09-30T00:00:00Z"), "not asked for"),
     ],
 )
 def test_pages_that_cannot_be_followed(anthropic: Pulls, change: Callable[[Any], None], reason: str) -> None:
@@ -340,6 +342,13 @@ def test_page_loops(anthropic: Pulls) -> None:
     assert "page 3 is one that was asked for before" in refused(anthropic.run)
     assert anthropic.content() == before
 
+    def day_again(document: dict[str, Any]) -> None:
+        document["data"].insert(0, first[0]["data"][-1])
+
+    anthropic.stub.fail(stubs.as_it_is(), stubs.changed(day_again))
+    assert "page 2 holds a day twice, again" in refused(anthropic.run)
+    assert anthropic.content() == before
+
     def same_page(document: dict[str, Any]) -> None:
         document["data"] = first[0]["data"]
 
@@ -352,7 +361,7 @@ def test_a_day_that_is_missing_is_told(anthropic: Pulls) -> None:
     """Where an answer leaves out a day of the window, even an empty one, the pull says so."""
     anthropic.stub.fail(stubs.changed(lambda document: document["data"].pop()))
     anthropic.run()
-    assert "ours: cost_report of 2026-10 says nothing, not even that it is empty, of 2026-10-31" in anthropic.said
+    assert "ours: cost_report of 2026-10 has no entry, not even an empty one, of 2026-10-31" in anthropic.said
 
 
 # ------------------------------------------------------------------------------------------------------------- months
