@@ -38,8 +38,6 @@ _DECIMAL: Final = r"^[+-]?\d+(\.\d+)?([eE][+-]?\d+)?$"
 _TIME: Final = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"
 _KEY_VALUE: Final = (s.TAGS, s.ALLOCATED_TAGS, s.SKU_PRICE_DETAILS)
 """JSON columns whose values are numbers, texts, booleans or null."""
-_CHUNK: Final = 40
-"""Rules judged in one pass over the dataset."""
 _ROW: Final = "__row"
 _SOURCE: Final = "__source"
 
@@ -71,8 +69,8 @@ def columns(version: str, dataset: str = COST_AND_USAGE) -> tuple[FocusColumn, .
 def check(frame: pl.LazyFrame, version: str, dataset: str = COST_AND_USAGE) -> pl.DataFrame:
     """The rules that rows of a FOCUS file break, per source (x_SourceId, where the file has it), worst level first.
 
-    frame: the file as scanned, CSV cells as text or the typed columns of a Parquet file; it is streamed, once for every
-    _CHUNK rules. Columns: FINDINGS.
+    frame: the file as scanned, CSV cells as text or the typed columns of a Parquet file; it is streamed three times.
+    Columns: FINDINGS.
     """
     kinds = dict(frame.collect_schema())
     levels = {c.name: c.feature_level for c in columns(version, dataset)}
@@ -88,8 +86,7 @@ def check(frame: pl.LazyFrame, version: str, dataset: str = COST_AND_USAGE) -> p
         for name, level in levels.items()
         if level == "Mandatory" and name not in kinds
     ]
-    for start in range(0, len(judged), _CHUNK):
-        found += _broken(numbered, judged[start : start + _CHUNK], filled)
+    found += _broken(numbered, judged, filled)
     _show(numbered, found, kinds)
     order = pl.col("level").replace_strict({"Mandatory": 0, "Conditional": 1, "Recommended": 2}, return_dtype=pl.Int8)
     return pl.DataFrame(
@@ -308,9 +305,11 @@ def _broken(
 def _show(rows: pl.LazyFrame, found: list[dict[str, Any]], kinds: Mapping[str, pl.DataType]) -> None:
     """Adds to each record the cell and the charge of its first row."""
     numbers = sorted({record["first_row"] for record in found if "first_row" in record})
+    amounts = [name for name, kind in kinds.items() if kind == s.MONEY]
     examples = (
         rows.filter(pl.col(_ROW).is_in(numbers))
         .with_columns(pl.col(*kinds).cast(pl.String))
+        .with_columns(pl.col(amounts).str.replace(r"(\.\d*?)0+$", "$1").str.strip_suffix("."))
         .collect(engine="streaming")
     )
     shown = {row[_ROW]: row for row in examples.iter_rows(named=True)}
