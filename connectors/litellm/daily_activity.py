@@ -88,13 +88,15 @@ def _day(day: Json, reads: _Reading) -> Iterator[Row]:
         yield {REJECT: f"the day cannot be read: {reason}", RAW: records.as_json(day)}
         return
     added: Metrics = {}
-    for model, about in models.items():
+    for model in models:
         try:
+            about = _objects(models, model)
             of_model = _metrics(about)
             _add(added, of_model)
             yield from _model(on, model, about, of_model, day, reads)
         except BadRow as reason:
-            yield {"day": on, REJECT: f"{model}: {reason}", RAW: records.as_json({"date": str(on), model: about})}
+            raw = {"date": str(on), "model": model, "used": models[model]}
+            yield {"day": on, REJECT: f"{model}: {reason}", RAW: records.as_json(raw)}
     if rest := _rest(whole, added):
         raw = {"date": str(on), "metrics": day["metrics"], "beyond the models": rest}
         yield {
@@ -108,21 +110,24 @@ def _model(on: date, model: str, about: Json, of_model: Metrics, day: Json, read
     """A model's keys, and what it has beyond them."""
     added: Metrics = {}
     keys = _objects(about, "api_key_breakdown")
-    for key, used in keys.items():
-        raw = {"date": str(on), "model": model, "api_key": key, **used}
+    for key in keys:
         try:
+            used = _objects(keys, key)
             metrics = _metrics(used)
             _add(added, metrics)
             yield {"day": on, **_who(model, key, used, day), **_usage(metrics, reads)}
         except BadRow as reason:
+            raw = {"date": str(on), "model": model, "api_key": key, "used": keys[key]}
             yield {"day": on, REJECT: str(reason), RAW: records.as_json(raw)}
     rest = _rest(of_model, added)
-    if not rest:
-        return
     beyond = {name: of_model[name] - added.get(name, Decimal(0)) for name in of_model}
-    beyond["spend"] = max(beyond["spend"], Decimal(0)) if beyond["spend"] >= -_ROUNDING else beyond["spend"]
+    if keys and "spend" not in rest:
+        beyond["spend"] = Decimal(0)
     if (reads.is_cut or not keys) and min(beyond.values()) >= 0:
-        yield {"day": on, **_who(model, None, {}, day), **_usage(beyond, reads)}
+        if any(beyond.values()) or not keys:
+            yield {"day": on, **_who(model, None, {}, day), **_usage(beyond, reads)}
+        return
+    if not rest:
         return
     raw = {"date": str(on), "model": model, "metrics": about["metrics"], "beyond the keys": rest}
     yield {

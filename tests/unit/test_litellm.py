@@ -450,6 +450,24 @@ def test_the_keys_beyond_the_limit_are_one_row_without_a_key(tmp_path: Path) -> 
     assert "400 more prompt_tokens" in wrong[REJECT]
 
 
+def test_what_is_no_object_is_rejected(tmp_path: Path) -> None:
+    """A model or a key that is no object is a rejected row, and the others are read."""
+    keys = {"a": 7, "b": by_key("b", metrics(10, 1))}
+    models = {"gpt-5": {"metrics": metrics(10, 1), "api_key_breakdown": keys}, "gpt-6": "gone"}
+    rows = metered(save(tmp_path / "p.json", activity(models, metrics(10, 1))))
+    assert rows[REJECT].to_list() == ["a is no JSON object", None, "gpt-6: gpt-6 is no JSON object"]
+
+
+def test_requests_without_tokens_are_counted(tmp_path: Path) -> None:
+    """A model that only counts requests is a row, with and without keys, and beyond the listed keys."""
+    free = metrics(0, 0, spend=0, successful_requests=5)
+    listed = by_key("a", metrics(0, 0, spend=0, successful_requests=3))
+    models = {"x": {"metrics": free}, "y": {"metrics": free, "api_key_breakdown": {"a": listed}}}
+    page = activity(models, metrics(0, 0, spend=0, successful_requests=10))
+    cut = {**page, "metadata": {**page["metadata"], "api_key_limit": 1}}
+    assert metered(save(tmp_path / "p.json", cut))["requests"].to_list() == [5, 3, 2]
+
+
 def test_a_model_without_keys_is_one_row(tmp_path: Path) -> None:
     """Answers of older versions have no keys below a model: the model itself is the row."""
     rows = metered(save(tmp_path / "p.json", activity({"gpt-5": {"metrics": metrics(10, 1)}}, metrics(10, 1))))
