@@ -77,7 +77,7 @@ def unpriced(apis: Apis, own_prices: Path) -> list[dict[str, Any]]:
         pl.sum_horizontal(TOKENS).sum().alias("tokens"), pl.col("requests").sum(),
         first_day=pl.col("date").min(), last_day=pl.col("date").max(),
     )  # fmt: skip
-    return found.rename({"price_reason": "reason"}).sort("source", "model", "reason").to_dicts()
+    return found.rename({"price_reason": "reason"}).sort("source", "model", "service_tier", "reason").to_dicts()
 
 
 def gateway_key(apis: Apis, calendar: Calendar) -> list[dict[str, Any]]:

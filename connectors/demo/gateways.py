@@ -21,7 +21,7 @@ from connectors.demo.api_plan import (
     PROJECTS,
     SELF_HOSTED_MODEL,
     SELF_HOSTED_PRICE_DAYS_AGO,
-)  # fmt: skip
+)
 from connectors.demo.company import Calendar
 from connectors.demo.model_apis import Apis, other_prices
 from connectors.demo.openai import short_name

@@ -30,7 +30,7 @@ from connectors.demo.api_plan import (
     PROJECTS,
     Calls,
     project,
-)  # fmt: skip
+)
 from connectors.demo.company import Calendar
 from finops.schema import CONTEXT, MONEY
 from finops.token_costs import price
@@ -40,9 +40,12 @@ TOKENS: Final = (
     "uncached_input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_5m_tokens",
     "cache_write_1h_tokens", "output_tokens",
 )  # fmt: skip
-FEES: Final = ("images", "gibibyte_hours", "execution_hours")
-"""What is paid for and has no token price."""
-COUNTS: Final = (*TOKENS, "audio_seconds", "characters", "web_searches", *FEES, "requests")
+COUNTS: Final = (
+    *TOKENS, "audio_seconds", "characters", "web_searches", "images", "gibibyte_hours", "execution_hours", "requests",
+)  # fmt: skip
+"""What is counted; all but the requests is paid for."""
+WOBBLE: Final = 0.006
+"""How much the counts of one day differ from each other's course."""
 USAGE: Final[dict[str, pl.DataType]] = {
     "date": pl.Date(), "source": pl.String(), "provider": pl.String(), "calls": pl.String(), "project": pl.String(),
     "key": pl.String(), "endpoint": pl.String(), "model": pl.String(), "service_tier": pl.String(), CONTEXT: pl.Int64(),
@@ -57,7 +60,7 @@ CREDIT: Final = "credit"
 CREDIT_USD, CREDIT_MONTHS_AGO, CREDIT_KEY = Decimal("-85.5"), 3, "review"
 DECIMALS: Final = 6
 """Of a dollar, in which the providers state a day's cost."""
-UNREPORTED: Final = pl.lit(ANTHROPIC).eq(pl.col("source")) & (pl.col("service_tier") == "priority")
+UNREPORTED: Final = (pl.col("source") == ANTHROPIC) & (pl.col("service_tier") == "priority")
 """Usage whose cost the cost report leaves out: it is bought as a commitment."""
 
 
@@ -135,7 +138,8 @@ def with_owners(rows: pl.DataFrame) -> pl.DataFrame:
 
 @cache
 def other_prices() -> dict[str, Decimal]:
-    """Prices that no list of token prices has, from api_prices.csv: USD of one unit, by item."""
+    """Prices that no list of token prices has, from api_prices.csv: USD of one unit, by item; `uncached_input` and
+    `output` are the own model's."""
     rows = pl.read_csv((files("connectors.demo") / "api_prices.csv").read_bytes(), infer_schema=False)
     return {item: Decimal(amount) for item, amount in rows.select("item", "price").iter_rows()}
 
@@ -144,7 +148,7 @@ def other_prices() -> dict[str, Decimal]:
 def _of_calls(calls: Calls, calendar: Calendar, offsets: NDArray[np.int64], rng: np.random.Generator) -> pl.DataFrame:
     demanded = demand(calls, calendar, offsets, rng)
     counts = {
-        column: np.round(demanded * amount * rng.normal(1, 0.006, len(offsets))).astype(np.int64)
+        column: np.round(demanded * amount * rng.normal(1, WOBBLE, len(offsets))).astype(np.int64)
         for column, amount in calls.amounts.items()
     }
     usual = counts.get("cache_read_tokens", np.zeros(len(offsets), dtype=np.int64))
@@ -180,9 +184,7 @@ def _with_cache_writes_where_sold(usage: pl.DataFrame) -> pl.DataFrame:
     found = {pair: match(*pair) for pair in usage.select("provider", "model").unique().iter_rows()}
     free = [model for (_, model), m in found.items() if (m.provider, m.model) not in writers]
     write = pl.when(pl.col("model").is_in(free)).then("cache_write_tokens").otherwise(0)
-    return usage.with_columns(
-        pl.col("uncached_input_tokens") + write, pl.col("cache_write_tokens") - write
-    )  # fmt: skip
+    return usage.with_columns(pl.col("uncached_input_tokens") + write, pl.col("cache_write_tokens") - write)
 
 
 # ---------------------------------------------------------------------------------------------------------------- costs

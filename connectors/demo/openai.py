@@ -3,7 +3,9 @@
 Source: the API reference of the costs and usage endpoints, 2026-11-21.
 """
 
+import re
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -37,10 +39,9 @@ def write(home: Path, apis: Apis, calendar: Calendar) -> None:
     """Write the pages of costs and of each endpoint's usage."""
     _write(home / FOLDER / "costs", apis.costs.filter(pl.col("source") == SOURCE), calendar, COST_DAYS_A_PAGE, _cost)
     metered = as_metered(apis.usage.filter(pl.col("source") == SOURCE)).sort("date", "project", "key", "model")
-    for (endpoint,), rows in metered.group_by("endpoint", maintain_order=True):
-        name = str(endpoint)
-        result = {"completions": _completions, "vector_stores": _vector_stores}.get(name, _simple(name))
-        _write(home / FOLDER / "usage" / name, rows, calendar, USAGE_DAYS_A_PAGE, result)
+    for endpoint, result in RESULTS.items():
+        rows = metered.filter(pl.col("endpoint") == endpoint)
+        _write(home / FOLDER / "usage" / endpoint, rows, calendar, USAGE_DAYS_A_PAGE, result)
 
 
 def _write(folder: Path, rows: pl.DataFrame, calendar: Calendar, days_a_page: int, result: pages.Result) -> None:
@@ -64,7 +65,7 @@ def line_item(row: Json) -> str:
 
 def short_name(model: str) -> str:
     """A model's name without the date of its version."""
-    return model[:-11] if model[-3:-2] == "-" and model[-6:-5] == "-" else model
+    return re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model)
 
 
 def _cost(row: Json) -> Json:
@@ -110,18 +111,22 @@ def _vector_stores(row: Json) -> Json:
     }
 
 
-COUNTED: Final = {
-    "embeddings": ("input_tokens", "uncached_input_tokens"), "audio_transcriptions": ("seconds", "audio_seconds"),
-    "audio_speeches": ("characters", "characters"), "images": ("images", "images"),
-    "web_search_calls": ("num_requests", "web_searches"),
-}  # fmt: skip
-"""The one count of an endpoint's results, and where it comes from."""
+def _counted(row: Json, *, endpoint: str, field: str, column: str) -> Json:
+    return {"object": f"organization.usage.{endpoint}.result", field: row[column], **_who(row)}
 
 
-def _simple(endpoint: str) -> pages.Result:
-    field, column = COUNTED.get(endpoint, ("", ""))
-
-    def result(row: Json) -> Json:
-        return {"object": f"organization.usage.{endpoint}.result", field: row[column], **_who(row)}
-
-    return result
+RESULTS: Final[dict[str, pages.Result]] = {
+    "completions": _completions,
+    "vector_stores": _vector_stores,
+    **{
+        endpoint: partial(_counted, endpoint=endpoint, field=field, column=column)
+        for endpoint, field, column in (
+            ("embeddings", "input_tokens", "uncached_input_tokens"),
+            ("audio_transcriptions", "seconds", "audio_seconds"),
+            ("audio_speeches", "characters", "characters"),
+            ("images", "images", "images"),
+            ("web_search_calls", "num_requests", "web_searches"),
+        )
+    },
+}
+"""How a row of usage reads, by endpoint."""
