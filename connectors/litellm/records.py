@@ -7,12 +7,13 @@ CSV or Parquet file. Lines and rows are read in batches, whatever the file's siz
 import gzip
 import json
 import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from itertools import islice
+from itertools import filterfalse, islice
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
@@ -237,14 +238,20 @@ def _is_lines(path: Path) -> bool:
 
 
 def _lines(path: Path) -> Iterator[Json | str]:
-    with _open(path) as file:
-        for line in file:
-            if not line.isspace():
+    try:
+        with _open(path) as file:
+            for line in filterfalse(bytes.isspace, file):
                 try:
                     record = loads(line)
                 except (ValueError, RecursionError):
                     record = None
                 yield record if isinstance(record, dict) else line.decode("utf-8", errors="replace").strip()
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(
+            f"{path} cannot be read: {error}",
+            expected="a whole file, one JSON object a line",
+            next_step="fetch the file again",
+        ) from error
 
 
 def _rows(path: Path) -> Iterator[Json]:

@@ -360,6 +360,15 @@ def test_a_line_that_is_no_object_is_rejected(tmp_path: Path) -> None:
     assert json.loads(rows[RAW][1]) == {"line": "{oops"}
 
 
+def test_a_cut_archive_stops_the_load(tmp_path: Path) -> None:
+    """JSON lines whose gzip ends early, after any number of good lines, are refused with the file's name."""
+    path = save(tmp_path / "log.jsonl.gz", *(spend_log(request_id=str(n)) for n in range(5000)))
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(InputError, match=r"log\.jsonl\.gz cannot be read") as error:
+        metered(path)
+    assert "one JSON object a line" in error.value.expected
+
+
 def test_every_part_holds_usage(tmp_path: Path) -> None:
     """No part is charged, and asking for charges says where they are."""
     (part,) = parts(save(tmp_path / "log.jsonl", spend_log()))
