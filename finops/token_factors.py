@@ -81,7 +81,7 @@ def _cells(prior: pl.DataFrame, current: pl.DataFrame, within: Sequence[str]) ->
 
 
 def _measured(facts: pl.DataFrame, side: str, keys: Sequence[str]) -> pl.DataFrame:
-    zero, counted = pl.lit(0, MONEY), pl.col("tokens").is_not_null()
+    zero, counted = pl.lit(0, MONEY), (pl.col("tokens") != 0).fill_null(False)
     return facts.select(
         *keys,
         pl.col("tokens").fill_null(zero).alias(f"{side}_tokens"),
