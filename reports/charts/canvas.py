@@ -87,8 +87,9 @@ def time_axis(step: str, bars: pl.DataFrame) -> alt.X:
     shown = {"month": "%b %y", "week": "%-d %b", "day": "%-d %b"}[step]
     unit = {"month": "yearmonth", "week": "yearmonthdate", "day": "yearmonthdate"}[step]
     return alt.X(
-        f"{unit}({START}):O", title=None, axis=alt.Axis(format=shown, labelAngle=0, labelOverlap="greedy", ticks=False)
-    )
+        f"{unit}({START}):O", title=None,
+        axis=alt.Axis(format=shown, labelAngle=0, labelOverlap="greedy", labelSeparation=8, ticks=False),
+    )  # fmt: skip
 
 
 def day_tip(step: str) -> alt.Tooltip:

@@ -39,14 +39,15 @@ def bridge(steps: Sequence[tuple[str, Decimal]], look: Look, *, currency: str) -
     level = before
     for name, move in moves:
         way = "rose" if move > 0 else "fell"
-        rows.append({VALUE: name, "low": level, "high": level + move, "way": way, SHOWN: compact(move, signed=True)})
+        said = compact(move, signed=True) if round(move, 2) else "0"
+        rows.append({VALUE: name, "low": level, "high": level + move, "way": way, SHOWN: said})
         level += move
     rows.append(_total(last, now, "now"))
     frame = pl.DataFrame(rows).with_columns(
         pl.col("low", "high").cast(pl.Float64), top=pl.max_horizontal("low", "high").cast(pl.Float64)
     )
     x = alt.X(f"{VALUE}:N", sort=frame[VALUE].to_list(), title=None, scale=alt.Scale(paddingInner=0.25),
-              axis=alt.Axis(labelAngle=0, ticks=False, labelLimit=110))  # fmt: skip
+              axis=alt.Axis(labelAngle=0, ticks=False, labelExpr="split(datum.label, ' ')"))  # fmt: skip
     room = alt.Scale(domain=[min(0.0, *frame["low"], *frame["high"]), max(frame["top"]) * 1.1 or 1])
     y = alt.Y("low:Q", title=currency, axis=alt.Axis(format="~s", tickCount=5), scale=room)
     scale = alt.Scale(domain=["before", "now", "rose", "fell"], range=[look.context, look.accent, look.bad, look.good])
@@ -77,7 +78,7 @@ def mix_over_time(frame: pl.DataFrame, colours: Mapping[str, str], look: Look, *
         x=time_axis("month", rows),
         y=alt.Y("ratio:Q", title=f"share of {what}", stack="zero", axis=alt.Axis(format=".0%", tickCount=5),
                 scale=alt.Scale(domain=[0, 1])),
-        color=colour_scale(order, colours, look, legend=True),
+        color=colour_scale(order, colours, look, legend=True).legend(columns=2, labelLimit=180),
         order=alt.Order("rank:Q"),
         tooltip=[day_tip("month"), alt.Tooltip(f"{VALUE}:N", title="what"), alt.Tooltip(f"{SHOWN}:N", title="share")],
     )  # fmt: skip
@@ -97,8 +98,13 @@ def panel(frame: pl.DataFrame, field: str, look: Look, *, unit: Unit, last_day: 
     base = chart_of(rows).encode(
         x=time_axis("month", rows), tooltip=[day_tip("month"), alt.Tooltip(f"{SHOWN}:N", title="value")]
     )
-    axis = alt.Axis(format=".0%" if unit == "ratio" else "~s", tickCount=3)
-    y = alt.Y(f"{AMOUNT}:Q", title=None, axis=axis, scale=alt.Scale(zero=True, nice=True, padding=12))
+    axis = alt.Axis(format={"amount": "~s", "rate": ".2f", "ratio": ".0%"}[unit], tickCount=3)
+    y = alt.Y(
+        f"{AMOUNT}:Q",
+        title=None,
+        axis=axis,
+        scale=alt.Scale(domain=[min([0.0, *rows[AMOUNT]]), max([0.0, *rows[AMOUNT]]) * 1.3 or 1]),
+    )
     if unit == "amount":
         opacity = alt.Opacity("opacity:Q", scale=None, legend=None)
         marks = base.mark_bar(color=look.accent).encode(y=y, opacity=opacity)

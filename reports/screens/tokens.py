@@ -1,6 +1,6 @@
 """What do our tokens cost, and why did it change? Price, volume, model mix and cache, down to days and keys."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
@@ -13,12 +13,14 @@ from finops import schema as s
 from finops.config import Config
 from finops.pipeline import tokens as pipeline
 from finops.store import Lake
+from finops.token_factors import NOT_METERED
 from reports import charts
+from reports.export import decimal_text
 from reports.screens import filters, parts
 from reports.screens.page import Page
-from reports.theme import colours, label
+from reports.theme import Look, colours, label
 from reports.views import tokens
-from reports.views.movement import CHANGE, PRIOR, RATIO, VALUE
+from reports.views.movement import CHANGE, PRIOR, VALUE
 from reports.views.scope import Scope, add_months, column
 from reports.views.spend import COST, CURRENCY, summed
 from reports.views.standing import Figure
@@ -30,7 +32,11 @@ BY, SHOWN, OPEN, GROUP = "tokens_by", "tokens_shown", "tokens_open", "tokens_gro
 FIGURES, WHY = "Figures", "Why it changed"
 HISTORY_MONTHS: Final = 18
 ROWS_OFFERED: Final = 200
-_COUNT: Final = st.column_config.NumberColumn(format="localized")
+HISTORY: Final = "history"
+_COUNTS: Final = {
+    name: st.column_config.NumberColumn(name.capitalize(), format="localized") for name in (TOKENS, REQUESTS)
+}
+_COLUMNS: Final = {**_COUNTS, HISTORY: st.column_config.BarChartColumn("By month", y_min=0)}
 
 Group = tuple[str, str | None]
 """A row of the table by what it stands for: the column and its value."""
@@ -66,9 +72,9 @@ def render(page: Page) -> None:
     with left:
         _bridge(page, cost, whole)
     with right:
-        _mix(page, history, tints)
+        _mix(history, tints, page.look)
     _panels(page, history)
-    _table(page, now, prior)
+    _table(page, now, prior, history)
     if GROUP in st.session_state:
         _detail(page, st.session_state[GROUP], now, prior, tints)
     _unpriced_list(unpriced)
@@ -136,8 +142,9 @@ def _metrics(
         )  # fmt: skip
     with places[2]:
         parts.metric(
-            f"Per million tokens, {page.currency}", compact(per_million.value), change=per_million.change_ratio,
-            note=_was(per_million), help_text="Cost of what is counted in tokens / its tokens x 1,000,000.",
+            f"Per million, {page.currency}", compact(per_million.value), change=per_million.change_ratio,
+            note=_was(per_million), help_text="Per million tokens: cost of what is counted in tokens / its tokens "
+            "x 1,000,000. It also rises when dear use cases grow.",
         )  # fmt: skip
     with places[3]:
         parts.metric(
@@ -146,10 +153,10 @@ def _metrics(
             help_text="Cache-read tokens / all input tokens. A read costs a fraction of new input.",
         )  # fmt: skip
     with places[4]:
-        missing = summed(unpriced, TOKENS)
+        missing, count = summed(unpriced, TOKENS), unpriced.filter(pl.col(TOKENS) > 0)["model"].n_unique()
         parts.metric(
             "Unpriced tokens", compact(missing) if missing else "none", judged="bad" if missing else "good",
-            note=f"of {unpriced.filter(pl.col(TOKENS) > 0).height} kinds" if missing else "the book prices all",
+            note=f"{count} model{'' if count == 1 else 's'}" if missing else "the book prices all",
             help_text="Metered tokens without a price in the book, whatever the filters. Their cost is on the bill; "
             "the list below says why and what to do.",
         )  # fmt: skip
@@ -172,30 +179,27 @@ def _bridge(page: Page, cost: Figure, whole: pl.DataFrame) -> None:
         st.caption(f"There is no token cost in {before} to compare with.")
         return
     effects = [(PARTS[name], summed(whole, name)) for name in PARTS]
-    moves = [(name, amount) for name, amount in effects if amount or name != PARTS["not_metered"]]
+    moves = [(name, amount) for name, amount in effects if amount or name != PARTS[NOT_METERED]]
     steps = [(before, cost.prior), *moves, (now, cost.value or Decimal(0))]
     drawn = charts.bridge(steps, page.look, currency=page.currency)
     said = ", ".join(f"{name} {compact(amount, signed=True)}" for name, amount in moves)
     parts.chart(drawn, key="tokens_bridge", says=f"From {compact(cost.prior)} to {compact(cost.value)}: {said}")
     st.caption(
-        "Volume: more or fewer tokens. Model mix: dearer or cheaper models. Cache and output: how much of a model's "
-        "tokens is read from the cache, and how much is output. Price: another price for the same token."
+        "Volume: more or fewer tokens of each use case, at its own price. Model mix: dearer or cheaper models. Cache "
+        "and output: how much of a model's tokens is read from the cache, and how much is output. Price: another price "
+        "for the same token. Not metered: cost that comes without tokens."
     )
 
 
-def _mix(page: Page, history: pl.DataFrame, tints: dict[str, str]) -> None:
-    st.markdown("##### Which models the tokens go to")
-    rows = tokens.mix(history)
-    if rows.is_empty():
-        st.caption("No tokens are counted in this history.")
-        return
-    drawn = charts.mix_over_time(rows, tints, page.look, what="tokens")
-    parts.chart(drawn, key="tokens_mix", says="Share of each model in the tokens of each month")
+def _mix(history: pl.DataFrame, tints: Mapping[str, str], look: Look) -> None:
+    st.markdown("##### Which models the money goes to")
+    drawn = charts.mix_over_time(tokens.mix(history), tints, look, what="cost")
+    parts.chart(drawn, key="tokens_mix", says="Share of each model in the cost of each month")
 
 
 def _panels(page: Page, history: pl.DataFrame) -> None:
     rows = tokens.history(history)
-    shown = (
+    shown: tuple[tuple[str, str, charts.Unit], ...] = (
         (COST, f"Cost by month, {page.currency}", "amount"),
         (PER_MILLION, f"{page.currency} per million tokens", "rate"), (CACHED, "Input read from the cache", "ratio"),
     )  # fmt: skip
@@ -205,12 +209,12 @@ def _panels(page: Page, history: pl.DataFrame) -> None:
             if rows[name].is_null().all():
                 st.caption("Nothing in this history tells it.")
                 continue
-            drawn = charts.panel(rows, name, page.look, unit=unit, last_day=page.coverage.through)  # type: ignore[arg-type]
+            drawn = charts.panel(rows, name, page.look, unit=unit, last_day=page.coverage.through)
             parts.chart(drawn, key=f"tokens_{name}", says=f"{title}, by month")
 
 
 # -------------------------------------------------------------------------------------------------------------- table
-def _table(page: Page, now: pl.DataFrame, prior: pl.DataFrame) -> None:
+def _table(page: Page, now: pl.DataFrame, prior: pl.DataFrame, history: pl.DataFrame) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
         st.markdown("##### Who pays for them")
         by: str = st.segmented_control(
@@ -222,23 +226,27 @@ def _table(page: Page, now: pl.DataFrame, prior: pl.DataFrame) -> None:
             persist_state="session", on_change=close,
         )  # fmt: skip
     rows = tokens.table(now, prior, by)
+    months = tokens.months_by(history, by).group_by(VALUE, maintain_order=True)
+    bars = months.agg(pl.col(COST).cast(pl.Float64).alias(HISTORY))
+    drawn = rows.join(bars, on=VALUE, how="left", nulls_equal=True, maintain_order="left")
     groups: list[Group] = [(by, value) for value in rows[VALUE]]
     total = summed(rows)
     if shown == FIGURES:
-        columns: tuple[str, ...] = (VALUE, COST, TOKENS, PER_MILLION, CACHED, TOP_MODEL, CHANGE, RATIO)
-        money = {COST: f"Cost, {page.currency}", PER_MILLION: "Per million tokens", CHANGE: "Change"}
+        columns: tuple[str, ...] = (VALUE, COST, TOKENS, PER_MILLION, CACHED, TOP_MODEL, CHANGE, HISTORY)
+        columns = tuple(c for c in columns if by != "model" or c != TOP_MODEL)
+        money = {COST: f"Cost, {page.currency}", PER_MILLION: "Per million", CHANGE: "Change"}
     else:
-        parts_shown = [name for name in PARTS if name != "not_metered" or rows[name].any()]
-        columns = (VALUE, PRIOR, *parts_shown, COST)
-        money = {PRIOR: f"{_month_words(page.scope.prior())}, {page.currency}", COST: _month_words(page.scope)} | {
-            name: PARTS[name] for name in parts_shown
-        }
+        causes = {n: text for n, text in PARTS.items() if n != NOT_METERED or (rows[n] != 0).any()}
+        columns = (VALUE, PRIOR, *causes, COST)
+        before, now_said = _month_words(page.scope.prior()), _month_words(page.scope)
+        money = {PRIOR: f"{before}, {page.currency}", **causes, COST: now_said}
     key = f"tokens_table_{by}_{shown}"
     parts.table(
-        rows.select(columns), key=key, file=f"tokens_by_{by}.csv", money=money, ratios=(CACHED, RATIO),
-        names={VALUE: parts.heading(by), CACHED: "Input from cache", TOP_MODEL: "Costliest model", RATIO: "Change, %"},
+        _whole(drawn.select(columns)), key=key, file=f"tokens_by_{by}.csv", money=money,
+        ratios=[c for c in columns if c == CACHED],
+        names={VALUE: parts.heading(by), CACHED: "Input from cache", TOP_MODEL: "Costliest model"},
         total=("Total", total, page.currency), download=lambda: rows, on_select=partial(_row_selected, key, groups),
-        configs={TOKENS: _COUNT} if TOKENS in columns else None,
+        configs={c: config for c, config in _COLUMNS.items() if c in columns},
     )  # fmt: skip
     st.selectbox(
         "Open the days and keys behind", range(min(len(groups), ROWS_OFFERED)), index=None, key=OPEN,
@@ -251,6 +259,11 @@ def _table(page: Page, now: pl.DataFrame, prior: pl.DataFrame) -> None:
             "Each key is explained by itself: work that moved from one key to another is volume of both, so the parts "
             "sum to the same change and not to the same parts as above."
         )
+
+
+def _whole(frame: pl.DataFrame) -> pl.DataFrame:
+    """Counts without decimals: a share of a day's tokens has some, and says nothing by them."""
+    return frame.with_columns(pl.col(name).round(0).cast(pl.Int64) for name in _COUNTS if name in frame.columns)
 
 
 def close() -> None:
@@ -282,7 +295,7 @@ def _keep(group: Group) -> None:
     close()
 
 
-def _detail(page: Page, group: Group, now: pl.DataFrame, prior: pl.DataFrame, tints: dict[str, str]) -> None:
+def _detail(page: Page, group: Group, now: pl.DataFrame, prior: pl.DataFrame, tints: Mapping[str, str]) -> None:
     by, value = group
     mine, before = tokens.only(now, by, value), tokens.only(prior, by, value)
     number = summed(mine)
@@ -299,18 +312,20 @@ def _detail(page: Page, group: Group, now: pl.DataFrame, prior: pl.DataFrame, ti
     if not mine.is_empty():
         parts.chart(drawn, key="tokens_days_chart", says="Cost by day, stacked by model")
     names = {CACHED: "Input from cache", "account_name": "Account"}
-    left, right = st.columns(2, gap="large")
-    with left:
+    by_day, by_key = st.tabs(["Days", "Keys and models"])
+    with by_day:
+        rows = tokens.days(mine)
         parts.table(
-            tokens.days(mine), key="tokens_days", file="token_days.csv", names=names, ratios=(CACHED,),
+            _whole(rows), key="tokens_days", file="token_days.csv", names=names, ratios=(CACHED,),
             money={COST: f"Cost, {page.currency}", PER_MILLION: "Per million"},
-            total=("All days", number, page.currency), configs={TOKENS: _COUNT, REQUESTS: _COUNT},
+            total=("All days", number, page.currency), configs=_COUNTS, download=lambda: rows,
         )  # fmt: skip
-    with right:
+    with by_key:
+        behind = tokens.keys(mine, before)
         parts.table(
-            tokens.keys(mine, before), key="tokens_keys", file="token_keys.csv", names=names, ratios=(CACHED,),
+            _whole(behind), key="tokens_keys", file="token_keys.csv", names=names, ratios=(CACHED,),
             money={COST: f"Cost, {page.currency}", PER_MILLION: "Per million", CHANGE: "Change"},
-            total=("All keys", number, page.currency), configs={TOKENS: _COUNT},
+            total=("All keys", number, page.currency), configs={TOKENS: _COUNTS[TOKENS]}, download=lambda: behind,
         )  # fmt: skip
 
 
@@ -325,12 +340,11 @@ def _unpriced_list(rows: pl.DataFrame) -> None:
     if rows.is_empty():
         st.caption("The price book prices all metered usage of this period.")
         return
-    shown = rows.select("provider", "model", "operation", "reason", TOKENS, REQUESTS, "last_day", "what_to_do")
-    parts.table(
-        shown, key="tokens_unpriced", file="unpriced_usage.csv", configs={TOKENS: _COUNT, REQUESTS: _COUNT},
-        download=lambda: rows,
-    )  # fmt: skip
-    st.caption("Whatever the filters. Its cost is on the bill and in the figures above; the book cannot check it.")
+    shown = rows.select("provider", "model", "operation", "reason", TOKENS, REQUESTS, "first_day", "last_day")
+    parts.table(_whole(shown), key="tokens_unpriced", file="unpriced_usage.csv", configs=_COUNTS, download=lambda: rows)
+    steps = rows.select("reason", "what_to_do").unique(maintain_order=True)
+    st.markdown("\n".join(f"- *{reason}*: {step}" for reason, step in steps.iter_rows()))
+    st.caption("Whatever the filters. What it cost is on the bill and in the figures above; the book cannot check it.")
 
 
 def _price_changes(page: Page) -> None:
@@ -343,14 +357,14 @@ def _price_changes(page: Page) -> None:
     what = pl.coalesce("model", "sku").alias("model")
     kind = pl.concat_str(pl.col("kind").str.replace_all("_", " "), pl.lit(", "), "unit", ignore_nulls=True)
     shown = rows.select(
-        "since", what, kind.alias("kind"), "against", "before", "after", (pl.col("ratio") - 1).alias("ratio"),
-        "yearly_effect",
+        "since", what, kind.alias("kind"), "against", decimal_text("before"), decimal_text("after"),
+        (pl.col("ratio") - 1).alias("ratio"), "yearly_effect",
     )  # fmt: skip
-    plain = st.column_config.NumberColumn(format="plain")
+    prices = {n: st.column_config.TextColumn(n.capitalize(), alignment="right") for n in ("before", "after")}
     parts.table(
         shown, key="tokens_prices", file="price_changes.csv", ratios=("ratio",),
-        names={"kind": "What, per", "against": "Against", "ratio": "Change, %"},
-        money={"yearly_effect": f"A year, {page.currency}"}, configs={"before": plain, "after": plain},
+        names={"kind": "What, per", "ratio": "Change, %"},
+        money={"yearly_effect": f"A year, {page.currency}"}, configs=prices,
         total=("Effect a year", summed(rows, "yearly_effect"), page.currency), download=lambda: rows,
     )  # fmt: skip
     st.caption("Whatever the filters. A year: the difference times the quantity of a year at today's use.")

@@ -76,7 +76,7 @@ def monthly(facts: pl.DataFrame) -> pl.DataFrame:
         facts.group_by(pl.col("day").dt.truncate("1mo").alias(START), *keys)
         .agg(
             pl.col(COST).sum(), _metered_cost(),
-            pl.when(_counted().any()).then(pl.col(TOKENS).sum()).alias(TOKENS),
+            _counted_sum(TOKENS),
         )
         .sort(START, *keys)
     )  # fmt: skip
@@ -115,14 +115,15 @@ def table(now: pl.DataFrame, prior: pl.DataFrame, by: str) -> pl.DataFrame:
     """`changed` by one of GROUPS with price per million, share of input from the cache and the costliest model; the
     dearest first."""
     top = (
-        now.group_by(by, "model").agg(pl.col(COST).sum()).sort(COST, "model", descending=[True, False])
-        .group_by(by, maintain_order=True).agg(pl.col("model").first().alias(TOP_MODEL))
+        now.group_by(pl.col(by).alias(VALUE), pl.col("model").alias(TOP_MODEL)).agg(pl.col(COST).sum())
+        .sort(COST, TOP_MODEL, descending=[True, False])
+        .group_by(VALUE, maintain_order=True).agg(pl.col(TOP_MODEL).first())
     )  # fmt: skip
-    rates = _measured(now, by).select(pl.col(by).alias(VALUE), PER_MILLION, CACHED)
+    rates = _measured(now, by).select(pl.col(by).alias(VALUE), TOKENS, PER_MILLION, CACHED)
     return (
-        changed(now, prior, by)
+        changed(now, prior, by).drop(TOKENS)
         .join(rates, on=VALUE, how="left", nulls_equal=True)
-        .join(top.rename({by: VALUE}), on=VALUE, how="left", nulls_equal=True)
+        .join(top, on=VALUE, how="left", nulls_equal=True)
         .sort(COST, VALUE, descending=[True, False])
         .select(VALUE, CURRENCY, COST, TOKENS, PER_MILLION, CACHED, TOP_MODEL, PRIOR, CHANGE, RATIO, "prior_tokens",
                 *FACTORS, NOT_METERED)
@@ -167,8 +168,13 @@ def history(months: pl.DataFrame) -> pl.DataFrame:
 
 
 def mix(months: pl.DataFrame) -> pl.DataFrame:
-    """Tokens by month and model, as the column cost that charts stack; the costliest model first."""
-    rows = months.filter(_counted()).group_by(START, pl.col("model").alias(VALUE)).agg(pl.col(TOKENS).sum().alias(COST))
+    """Cost by month and model: columns start, value and cost; credits, which no share can show, are left out."""
+    return months_by(months, "model").filter(pl.col(COST) > 0)
+
+
+def months_by(months: pl.DataFrame, by: str) -> pl.DataFrame:
+    """Cost by month of each group, in the columns of `movement.trend`."""
+    rows = months.group_by(START, pl.col(by).alias(VALUE)).agg(pl.col(COST).sum())
     return rows.sort(START, VALUE)
 
 
@@ -188,7 +194,7 @@ def sentence(scope: Scope, cost: Figure, tokens: Figure, by_use_case: pl.DataFra
 
     by_use_case, whole: of `changed`, by use case and of all.
     """
-    said = Figure(cost.name, f"{cost.unit} for {compact(tokens.value)} tokens", cost.value, cost.prior)
+    said = Figure(cost.name, f"{cost.unit} ({compact(tokens.value)} tokens)", cost.value, cost.prior)
     text = headline(scope, said, by_use_case.sort(pl.col(CHANGE).abs(), descending=True), kind="use case")
     if not cost.prior or whole.is_empty():
         return text
@@ -196,7 +202,7 @@ def sentence(scope: Scope, cost: Figure, tokens: Figure, by_use_case: pl.DataFra
     largest = max(abs(v) for v in effects.values())
     counted = [n for n, v in sorted(effects.items(), key=lambda e: -abs(e[1])) if abs(v) >= largest / 10 and v]
     moved = ", ".join(f"{PARTS[n].lower()} {compact(effects[n], signed=True)}" for n in counted)
-    return f"{text} {moved[:1].upper()}{moved[1:]} {cost.unit}." if moved else text
+    return f"{text} By cause: {moved} {cost.unit}." if moved else text
 
 
 _NEXT_STEPS: Final = (
@@ -229,7 +235,8 @@ def _measured(facts: pl.DataFrame, *by: str) -> pl.DataFrame:
     """Cost, tokens, requests, price per million and share of input from the cache, of all facts or by columns."""
     kind, tokens = pl.col("kind"), pl.col(TOKENS)
     sums = [
-        pl.col(COST, TOKENS, *({REQUESTS} & {*facts.columns})).sum(),
+        pl.col(COST).sum(),
+        *(_counted_sum(name) for name in (TOKENS, REQUESTS) if name in facts.columns),
         pl.col(METERED_COST).sum() if METERED_COST in facts.columns else _metered_cost(),
         tokens.filter(kind == CACHE_READ).sum().alias("_read"),
         tokens.filter(kind.is_in(_INPUT)).sum().alias("_input"),
@@ -244,5 +251,10 @@ def _metered_cost() -> pl.Expr:
     return pl.col(COST).filter(_counted()).sum().alias(METERED_COST)
 
 
-def _counted() -> pl.Expr:
-    return pl.col(TOKENS).is_not_null()
+def _counted_sum(name: str) -> pl.Expr:
+    """The sum of a count; empty where nobody counted."""
+    return pl.when(_counted(name).any()).then(pl.col(name).sum()).alias(name)
+
+
+def _counted(name: str = TOKENS) -> pl.Expr:
+    return (pl.col(name) != 0).fill_null(False)
