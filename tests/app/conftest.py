@@ -92,6 +92,9 @@ def _charge(number: int, day: date, stream: tuple[object, ...]) -> dict[str, obj
         s.HOSTING: hosting, s.ACCELERATOR_MODEL: accelerator, s.MODEL_ID: model, s.TEAM: team, s.USE_CASE: use_case,
         s.OWNER_STATUS: "known" if team else "none", s.REGION_ID: "eu-central-1",
         s.ACCELERATOR_HOURS: cost / 4 if accelerator else None, s.TOKENS: cost * 250_000 if model else None,
+        s.TOKEN_DIRECTION: None if not model else "Output" if age % 2 else "Input",
+        s.TOKEN_CACHE_ACTION: "Read" if model and age % 4 == 0 else None,
+        s.CONSUMER_ID: f"key-{use_case}-{age % 3}" if model and use_case else None,
     }  # fmt: skip
 
 
@@ -216,7 +219,13 @@ def fill(home: Path) -> Path:
          "coverage80": 0.82, "coverage95": 0.96}
         for series in ("total",)
     ]  # fmt: skip
+    unpriced = {
+        "source_id": "gateway", "billing_period": "2026-10", "ledger_role": s.DERIVED, "day": date(2026, 10, 15),
+        "provider": "openai", "operation": "completions", "model": "house-model-1", "team": "Sales",
+        "uncached_input_tokens": Decimal(5_000_000), "requests": Decimal(40), "usage_rows": 1, "batch_id": "b1",
+    }  # fmt: skip
     with Lake.of(load_config(home)).transaction("test company") as tx:
+        tx.replace("token_usage", _frame("token_usage", unpriced))
         tx.replace("charges", rows)
         tx.replace("spend_daily", spend_daily(rows.lazy()))
         tx.replace("loads", _frame("loads", *loads))

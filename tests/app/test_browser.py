@@ -31,6 +31,7 @@ pytestmark = [
 QUESTIONS = {
     "Overview": "What are we spending on AI?",
     "Explore": "Where does the money go?",
+    "Tokens": "What do our tokens cost, and why did it change?",
     "Forecast": "Where will the month land?",
     "Scenarios": "Where should it run?",
     "Data": "Can we trust these figures?",
@@ -106,7 +107,7 @@ def choose(page: Page, label: str, value: str) -> None:
 
 def test_each_page_opens_and_draws_its_charts(page: Page) -> None:
     """Each page shows its question, an error on none, and charts where it has some."""
-    charts = {"Overview": 3, "Explore": 1, "Forecast": 1, "Scenarios": 3, "Data": 0}
+    charts = {"Overview": 3, "Explore": 1, "Tokens": 5, "Forecast": 1, "Scenarios": 3, "Data": 0}
     for name, question in QUESTIONS.items():
         page.get_by_role("link", name=name).click()
         ready(page, question)
@@ -148,6 +149,28 @@ def test_a_number_leads_to_its_charges_and_its_file(page: Page, company: Path, t
     settled(page)
     expect(page.get_by_text(f"62 charges: {support:,.2f} USD")).to_be_visible()
     assert _sum_of(page, "Download CSV", 1, tmp_path) == support
+
+
+def test_token_cost_leads_to_its_days_and_its_file(page: Page, company: Path, tmp_path: Path) -> None:
+    """The page's total is the sum of its file; a click on a row opens its days, whose file sums to the row."""
+    lake = Lake.of(load_config(company))
+    where = {"is_ai": True, "driver": "model_api", "period": "2026-10"}
+    page.get_by_role("link", name="Tokens").click()
+    ready(page, QUESTIONS["Tokens"])
+    whole = summed(spend(lake, where=where).rows)
+    expect(page.get_by_text(f"Total: {whole:,.2f} USD")).to_be_visible()
+    assert _sum_of(page, "Download CSV", 0, tmp_path) == whole
+
+    table = page.locator("[data-testid=stDataFrame]").first
+    table.scroll_into_view_if_needed()
+    box = table.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 16, box["y"] + 52)
+    chat = summed(spend(lake, where={**where, "use_case": "assistant"}).rows)
+    expect(page.get_by_role("heading", name=f"The days and keys behind {chat:,.2f} USD")).to_be_visible()
+    settled(page)
+    expect(page.get_by_text(f"All days: {chat:,.2f} USD")).to_be_visible()
+    assert _sum_of(page, "Download CSV", 1, tmp_path) == chat
 
 
 def _sum_of(page: Page, button: str, which: int, folder: Path) -> Decimal:

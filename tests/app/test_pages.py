@@ -12,22 +12,26 @@ from streamlit.testing.v1 import AppTest
 
 from finops import schema as s
 from finops.config import load_config
+from finops.pipeline.daily import spend_daily
 from finops.pipeline.placement import store_plans
 from finops.store import Lake
 from optimizer.document import parse_scenario
 from optimizer.placement import place
 from optimizer.solve import Settings
 from reports.screens import explore, filters
+from reports.screens import tokens as tokens_page
 from reports.screens.frame import SCREENS
 from reports.views.charges import PAGE_ROWS, all_charges, charges
 from reports.views.scope import Scope
 from reports.views.spend import spend, spend_in, summed
 from tests.app.conftest import SCENARIO, fill
+from tests.app.conftest import charges as bills
 
 ROOT = Path(__file__).parents[2]
 QUESTIONS = {
     "overview": "What are we spending on AI?",
     "explore": "Where does the money go?",
+    "tokens": "What do our tokens cost, and why did it change?",
     "forecast": "Where will the month land?",
     "scenarios": "Where should it run?",
     "data": "Can we trust these figures?",
@@ -245,6 +249,76 @@ def test_charges_come_a_page_at_a_time_and_sum_to_the_number(company: Path) -> N
 
 def _spans() -> list[tuple[Any, Any]]:
     return [(date(2026, 8, 5), date(2026, 9, 11)), (date(2026, 6, 30), date(2026, 6, 30))]
+
+
+# --- tokens
+MODEL_APIS = {"driver": "model_api", "is_ai": True, "period": "2026-10"}
+
+
+def test_tokens_cost_what_the_command_says(company: Path) -> None:
+    """The page's total and its table are what `finops spend` says for model APIs, to the cent."""
+    number = summed(spend(Lake.of(load_config(company)), where=MODEL_APIS).rows)
+    app = opened(company, "tokens")
+    assert f"**Total: {number:,.2f} USD**" in words(app)
+    assert round(Decimal(str(table(app, "top_model")["cost"].sum())), 2) == round(number, 2)
+    assert app.subheader[0].value.startswith("October 2026: 402 k USD (101 bn tokens), up 14 % on September 2026")
+    assert [m.value for m in app.metric] == ["402 k", "101 bn", "4.00", "54 %", "5.00 M"]
+
+
+@pytest.mark.parametrize("by", tokens_page.tokens.GROUPS)
+def test_what_changed_the_cost_sums_to_the_change(company: Path, by: str) -> None:
+    """Whatever the table is grouped by, each row's cost before and its causes sum to its cost now."""
+    app = opened(company, "tokens", **{tokens_page.BY: by, tokens_page.SHOWN: tokens_page.WHY})
+    rows = table(app, "volume", "mix", "cache", "price")
+    causes = rows[["prior", "volume", "mix", "cache", "price"]].sum(axis=1)
+    assert not app.exception
+    assert ((causes - rows["cost"]).abs() < 0.01).all()
+
+
+def test_a_row_of_tokens_leads_to_its_days_and_keys(company: Path) -> None:
+    """A use case opens its days and its keys, which both sum to its cost, and becomes a filter of every page."""
+    where = {**MODEL_APIS, "use_case": "assistant"}
+    number = summed(spend(Lake.of(load_config(company)), where=where).rows)
+    app = opened(company, "tokens")
+    app.selectbox(key=tokens_page.OPEN).select_index(0).run()
+    assert f"The days and keys behind {number:,.2f} USD: use case assistant" in words(app)
+    days, keys = table(app, "day", "price_per_million"), table(app, "key", "account_name")
+    assert len(days) == 31
+    assert set(keys["key"]) == {f"key-assistant-{n}" for n in range(3)}
+    for rows in (days, keys):
+        assert round(Decimal(str(rows["cost"].sum())), 2) == round(number, 2)
+    app.button(key="tokens_keep").click().run()
+    assert app.session_state[filters.MORE] == {s.USE_CASE: ("assistant",)}
+    assert app.metric[0].value == "286 k"
+
+
+def test_filters_narrow_tokens_or_are_named(company: Path) -> None:
+    """Filters that token facts know narrow the page; one that they cannot follow is named, not passed over."""
+    app = opened(company, "tokens", f_team=["Sales"])
+    assert app.metric[0].value == "88.5 k"
+    assert "Tokens know nothing of" not in words(app)
+    assert "No spend on model APIs matches" in words(opened(company, "tokens", f_driver=["storage"]))
+    told = opened(company, "tokens", f_cost="list", **{filters.MORE: {s.REGION_ID: ("eu-central-1",)}})
+    assert "Tokens know nothing of: region, list cost." in words(told)
+    assert told.metric[0].value == "402 k"
+
+
+def test_usage_without_a_price_is_listed_with_what_to_do(company: Path) -> None:
+    """Usage that the book does not price is counted and listed, with its reason and the next step."""
+    app = opened(company, "tokens")
+    assert table(app, "reason", "operation")["model"].to_list() == ["house-model-1"]
+    assert "*unknown model*: Add the model's prices" in words(app)
+
+
+def test_without_model_apis_the_page_says_what_brings_them(tmp_path: Path) -> None:
+    """Bills that hold no model API leave the page with what would be there and the command that brings it."""
+    rows = bills().filter(pl.col(s.DRIVER) != "model_api")
+    with Lake.of(load_config(tmp_path)).transaction("bills") as tx:
+        tx.replace("charges", rows)
+        tx.replace("spend_daily", spend_daily(rows.lazy()))
+    app = opened(tmp_path, "tokens")
+    assert not app.exception
+    assert [c.value for c in app.code] == ["finops ingest"]
 
 
 # --- forecast, scenarios, data
