@@ -127,7 +127,7 @@ CALLS: Final = (
           ((None, "gpt-4.1-2025-04-14"), (360, "gpt-5.1-2025-11-13"), (85, "gpt-5.6-sol")),
           {"requests": 9_000, _IN: 46e6, _READ: 69e6, _WRITE: 10e6, _OUT: 11e6}, growth=1.6, noise=0.03),
     Calls("listing-images", "platform", "listing", ((None, "gpt-image-1"),), {"requests": 32, "images": 32},
-          growth=1.2, rhythm="consumer", endpoint="images"),
+          growth=1.4, rhythm="consumer", endpoint="images"),
     Calls("indexing", "search", "indexer", ((None, "text-embedding-3-large"),), {"requests": 2_600_000, _IN: 1.5e9},
           growth=1.3, rhythm="consumer", endpoint="embeddings"),
     Calls("answers-live", "search", "answers", ((None, "gpt-5.4-mini-2026-03-17"),),

@@ -59,11 +59,11 @@ def residuals(apis: Apis, calendar: Calendar) -> list[dict[str, Any]]:
                 for item, why in CAUSES.items()
             }
             causes[LATE] = -late.get(key, Decimal(0))
-            total = billed[key] - book[key]
-            causes[ROUNDING] = total - sum(causes.values(), Decimal(0))
+            cost, worth = billed.get(key, Decimal(0)), book.get(key, Decimal(0))
+            causes[ROUNDING] = cost - worth - sum(causes.values(), Decimal(0))
             found += [
                 {"source": source, "period": f"{month:%Y-%m}", "cause": why, "amount": amount, "currency": "USD",
-                 "billed": billed[key], "priced": book[key]}
+                 "billed": cost, "priced": worth}
                 for why, amount in causes.items() if amount
             ]  # fmt: skip
     return found
