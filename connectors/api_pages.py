@@ -109,8 +109,9 @@ def find_parts(api: Api, path: Path, *, until: date, options: dict[str, str] | N
     _refuse_gaps(pages)
     kinds: dict[Path, set[str]] = {}
     for page in pages:
-        kinds.setdefault(page.folder, set()).update({page.kind} - {None})
-    only_usage = {folder for folder, held in kinds.items() if held and COSTS not in held}
+        if page.kind is not None:
+            kinds.setdefault(page.folder, set()).add(page.kind)
+    only_usage = {folder for folder, held in kinds.items() if COSTS not in held}
     return [
         replace(p.part, holds="usage")
         if p.kind not in (COSTS, None) or (p.kind is None and p.folder in only_usage)

@@ -9,7 +9,6 @@ import typer
 from rich.console import Console
 
 from finops.cli.session import Format, Session, session
-from finops.errors import SourceUnreachable
 from finops.pipeline import run as running
 from finops.pipeline import setup
 from finops.pipeline.run import RunSummary
@@ -67,6 +66,8 @@ def _today() -> date:
 
 
 def _show_summary(current: Session, summary: RunSummary) -> None:
+    for error in summary.failed.values():
+        current.failed(error)
     if summary.attention:
         current.needs_attention()
     if current.format is Format.table:
@@ -75,8 +76,6 @@ def _show_summary(current: Session, summary: RunSummary) -> None:
         rows = pl.DataFrame([asdict(line) for line in summary.lines], schema={"topic": pl.String, "text": pl.String})
         paths = [str(path) for path in summary.paths]
         current.show(rows, key="summary", document={"paths": paths, "needs_attention": summary.attention})
-    if summary.unreachable:
-        raise typer.Exit(SourceUnreachable.exit_code)
 
 
 def _print_summary(summary: RunSummary) -> None:

@@ -1,5 +1,6 @@
 """Commands that bring bills in and prove that they are whole: ingest, reconcile, quality."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from connectors.registry import names
 from finops.checks import FINDING_COLUMNS
 from finops.cli.session import Format, Session, session
 from finops.config import FinanceTables, Source
-from finops.errors import CallError, FinopsError, SourceUnreachable
+from finops.errors import CallError
 from finops.pipeline import ingest as ingesting
 from finops.pipeline import quality as judging
 from finops.pipeline import tables
@@ -48,21 +49,15 @@ def ingest(
         chosen = _configured(current, sources or [])
         tables.load(current.config, current.lake, say=current.say)  # mappings say whose charges are
     until = datetime.now(UTC).date() + timedelta(days=1)
-    batches: list[Batch] = []
-    failure: FinopsError | None = None
-    for source in chosen:
-        try:
-            batches += ingesting.ingest(
-                current.config, current.lake, source, say=current.say, until=until, period=period, replace=replace
-            )
-        except SourceUnreachable as error:  # the other sources are still worth having
-            current.say(f"error: {error}")
-            failure = error
-    if needs_attention(batches):
+    loaded = ingesting.ingest_all(
+        current.config, current.lake, chosen, say=current.say, until=until, period=period, replace=replace
+    )
+    for error in loaded.failed.values():
+        current.failed(error)
+    if needs_attention(loaded.batches):
         current.needs_attention()
-    _show_batches(current, batches)
-    if failure:
-        raise typer.Exit(failure.exit_code)
+    if loaded.batches or not loaded.failed:
+        _show_batches(current, loaded.batches)
 
 
 def reconcile(
@@ -149,7 +144,7 @@ def _configured(current: Session, wanted: list[str]) -> list[Source]:
     return [known[name] for name in wanted] if wanted else list(known.values())
 
 
-def _show_batches(current: Session, batches: list[Batch]) -> None:
+def _show_batches(current: Session, batches: Sequence[Batch]) -> None:
     if current.format is Format.json:
         documents = [{k: v for k, v in asdict(b).items() if k != "changed"} for b in batches]
         current.show_document({"batches": documents})

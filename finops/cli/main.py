@@ -51,8 +51,7 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         typer.main.get_command(app)(_global_first(arguments), prog_name="finops", obj=current)
     except FinopsError as error:
-        typer.echo(f"error: {error}", err=True)
-        return error.exit_code
+        current.failed(error)
     except SystemExit as done:  # Typer ends every command so, with its own code for a wrong call
         return done.code if isinstance(done.code, int) and done.code else current.exit_code
     return current.exit_code

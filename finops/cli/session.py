@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from finops.config import Config, load_config
-from finops.errors import CallError
+from finops.errors import CallError, FinopsError
 from finops.store import Lake
 from reports.export import csv_text
 
@@ -56,6 +56,11 @@ class Session:
         """A line of progress or warning on stderr, unless --quiet."""
         if not self.quiet:
             typer.echo(text, err=True)
+
+    def failed(self, error: FinopsError) -> None:
+        """An error on stderr, as found / expected / next; the gravest one's exit code ends the command (2, then 3)."""
+        typer.echo(f"error: {error}", err=True)
+        self.exit_code = min({self.exit_code, error.exit_code} - {0, 1})
 
     def needs_attention(self) -> None:
         """End with exit code 1, unless something graver is already known (order of gravity: 2, 3, 1)."""

@@ -7,7 +7,7 @@ one transaction, and then proves on what was written that read = stored + quaran
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -31,7 +31,7 @@ from connectors.registry import (
 from finops import schema as s
 from finops.classify import classify
 from finops.config import Config, Source
-from finops.errors import InputError, LoadRefused
+from finops.errors import CallError, FinopsError, InputError, LoadRefused, SourceUnreachable
 from finops.pipeline import pulling
 from finops.pipeline.daily import spend_daily
 from finops.pipeline.totals import UNKNOWN_PERIOD, Batch, batches_of, known_currency, read_totals, tied_out
@@ -41,6 +41,35 @@ from finops.store import Lake, Transaction, schema_digest
 
 SLICE_ROWS: Final = 250_000
 """Charges that are classified and written at a time."""
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """The batches of the sources that were loaded, and the errors of the others."""
+
+    batches: tuple[Batch, ...]
+    failed: dict[str, FinopsError]
+
+
+def ingest_all(
+    config: Config,
+    lake: Lake,
+    sources: Sequence[Source],
+    *,
+    say: Callable[[str], None],
+    until: date,
+    period: str | None = None,
+    replace: bool = False,
+) -> Ingested:
+    """Load sources one after the other; one that cannot be read or reached leaves the others done."""
+    batches: list[Batch] = []
+    failed: dict[str, FinopsError] = {}
+    for source in sources:
+        try:
+            batches += ingest(config, lake, source, say=say, until=until, period=period, replace=replace)
+        except (CallError, SourceUnreachable) as error:
+            failed[source.id] = error
+    return Ingested(tuple(batches), failed)
 
 
 def ingest(
@@ -156,13 +185,13 @@ def _stage(
 
 
 def _refuse_nothing_readable(totals: pl.DataFrame, source: Source, staged: _Staged) -> None:
-    if totals["rows"].sum() == 0:
+    if totals["rows"].sum() == 0 and source.pull is None:
         raise InputError(
             f"the files of {source.id} hold no row",
             expected="at least one charge or line of usage",
             next_step="check the export's filters and period",
         )
-    if totals["rejected"].all():
+    if len(totals) and totals["rejected"].all():
         where = (s.SOURCE_FILE, s.SOURCE_ROW, REJECT)
         reasons = pl.concat([staged.charges.select(where), staged.usage.select(where)]).head(3).collect()
         listed = "; ".join(f"{file} row {row}: {why}" for file, row, why in reasons.iter_rows())

@@ -11,7 +11,7 @@ import polars as pl
 from connectors import demo
 from finops import schema as s
 from finops.config import Config, load_config
-from finops.errors import SourceUnreachable
+from finops.errors import FinopsError
 from finops.freshness import settled_until
 from finops.pipeline import alerting, exports, forecasts, ingest, placement, quality, tables, tokens
 from finops.store import Lake
@@ -35,14 +35,14 @@ class Line:
 class RunSummary:
     """What a run did and found.
 
-    attention: a budget is breached, a period does not tie out, or rows lie in quarantine. unreachable: sources that
-    did not answer. paths: the files that it wrote.
+    attention: a budget is breached, a period does not tie out, or rows lie in quarantine. failed: the errors
+    of sources that could not be loaded. paths: the files that it wrote.
     """
 
     lines: tuple[Line, ...]
     paths: tuple[Path, ...]
     attention: bool
-    unreachable: tuple[str, ...]
+    failed: dict[str, FinopsError]
 
 
 def demonstrate(home: Path, *, months: int, seed: int, today: date, say: Say) -> RunSummary:
@@ -54,17 +54,10 @@ def demonstrate(home: Path, *, months: int, seed: int, today: date, say: Say) ->
 
 
 def run(config: Config, lake: Lake, *, today: date, say: Say) -> RunSummary:
-    """Do everything that the config asks for, in order; a source that does not answer leaves the others done."""
+    """Do everything that the config asks for, in order; a source that cannot be loaded leaves the rest done."""
     tables.load(config, lake, say=say)
-    unreachable: list[str] = []
-    quarantined = 0
-    for source in config.sources:
-        try:
-            batches = ingest.ingest(config, lake, source, say=say, until=today + timedelta(days=1))
-            quarantined += sum(b.rows_quarantined for b in batches)
-        except SourceUnreachable as error:
-            say(f"error: {error}")
-            unreachable.append(source.id)
+    loaded = ingest.ingest_all(config, lake, config.sources, say=say, until=today + timedelta(days=1))
+    quarantined = sum(b.rows_quarantined for b in loaded.batches)
     tied = quality.reconcile(lake)
     forecast = forecasts.refresh(config, lake, say=say)
     placement.write_missing_scenarios(config, lake, say=say)
@@ -73,7 +66,7 @@ def run(config: Config, lake: Lake, *, today: date, say: Say) -> RunSummary:
     written = exports.export(config, lake, say=say)
     lines = [
         *(Line("Spend", text) for text in _spend(lake, today)),
-        *(Line("Tie-out", text) for text in _tie_out(tied, quarantined, unreachable)),
+        *(Line("Tie-out", text) for text in _tie_out(tied, quarantined, tuple(loaded.failed))),
         *(Line("Tokens", text) for text in tokens.summary(config, lake, today=today)),
         *(Line("Forecast", text) for text in [*_landing(config, lake), *forecasts.summary(forecast)]),
         *(Line("Placement", text) for text in placement.summary(plans)),
@@ -85,7 +78,7 @@ def run(config: Config, lake: Lake, *, today: date, say: Say) -> RunSummary:
         tuple(lines),
         tuple(file.path for file in written.files),
         attention=bool(off.any() or off_usage.any() or quarantined or alerts.breached),
-        unreachable=tuple(unreachable),
+        failed=loaded.failed,
     )
 
 
@@ -114,7 +107,7 @@ def _share(lake: Lake, scope: Scope, currency: str, total: Decimal) -> str:
     return f"; {percent(top[0]['cost'] / total)} of it is {top[0]['purpose']}" if top and total else ""
 
 
-def _tie_out(tied: pl.DataFrame, quarantined: int, unreachable: list[str]) -> Iterator[str]:
+def _tie_out(tied: pl.DataFrame, quarantined: int, failed: tuple[str, ...]) -> Iterator[str]:
     invoiced = tied.filter(pl.col("invoice").is_not_null())
     exact = invoiced.filter(pl.col("status") == "tied_out")
     if len(invoiced):
@@ -126,8 +119,8 @@ def _tie_out(tied: pl.DataFrame, quarantined: int, unreachable: list[str]) -> It
         )
     if quarantined:
         yield f"{quarantined:,} rows lie in quarantine with their reasons; see `finops quality`."
-    if unreachable:
-        yield f"not reached: {', '.join(unreachable)}; their figures are those of the last run."
+    if failed:
+        yield f"not loaded: {', '.join(failed)}; their figures are those of the last run."
 
 
 def _landing(config: Config, lake: Lake) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Wrong calls: each says what was found, what was expected and what to do next, exits 2, and touches no lake."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,3 +127,23 @@ def test_an_unknown_command_exits_2(tmp_path: Path, capsys: pytest.CaptureFixtur
     """A mistyped command is a wrong call."""
     assert run(["--home", str(tmp_path), *no_such_command(tmp_path)]) == 2
     assert "spent" in capsys.readouterr().err
+
+
+def test_a_source_that_cannot_be_read_leaves_the_others_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The good source is loaded and printed, the bad one's error stands on stderr even with --quiet, and 2 is the end."""
+    home = tmp_path / "home"
+    home.mkdir()
+    focus_rows({}).write_csv(home / "bill.csv")
+    (home / "finops.toml").write_text(
+        '[[sources]]\nid = "gone"\nconnector = "focus"\npath = "nowhere.csv"\n'
+        '[[sources]]\nid = "keyless"\nconnector = "openai"\n'
+        'pull = { since = 2026-10-01, key = { env = "NO_SUCH_KEY" } }\n'
+        '[[sources]]\nid = "good"\nconnector = "focus"\npath = "bill.csv"\n'
+    )
+    assert run(["--home", str(home), "--quiet", "--format", "json", "ingest"]) == 2
+    printed = capsys.readouterr()
+    assert [batch["source"] for batch in json.loads(printed.out)["batches"]] == ["good"]
+    assert "no file or folder" in printed.err
+    assert "NO_SUCH_KEY" in printed.err
