@@ -271,6 +271,7 @@ def _attributed(bill: pl.DataFrame, metered: pl.DataFrame) -> pl.DataFrame:
             pl.when(pl.col("list_cost").is_not_null().all()).then(pl.col("list_cost").sum()).alias("list_cost"),
         )
         .with_columns(_weight=_weight().over(CELL))
+        .sort(*CELL, *who)
     )  # fmt: skip
     # tokens were used once: they stand on the dearest of several rows of the bill that meet the same usage
     dearest = pl.col("cost").abs().rank("ordinal", descending=True).over(CELL) == 1
@@ -296,8 +297,9 @@ def _attributed(bill: pl.DataFrame, metered: pl.DataFrame) -> pl.DataFrame:
             list_cost=once["list_cost"],
             volume=once["volume"].otherwise("tokens"),
             basis=pl.when(met).then(pl.lit(ATTRIBUTED)),
+            divided=pl.lit(False),
         )
-        .select(*WHO, "tokens", "requests", "cost", "list_cost", "volume", "basis")
+        .select(*FACTS, "volume", "divided")
     )
 
 
@@ -317,13 +319,16 @@ def _weight() -> pl.Expr:
 def _divided(rows: pl.DataFrame, derived: pl.DataFrame, source: str, key: str | None) -> pl.DataFrame:
     """The rows with those of a billed source, or of one of its keys, divided by what a derived source metered.
 
-    Its volume of a day, model and kind takes that share of each row; what it does not explain stays as it is.
+    Its volume of a day, model and kind takes that share of each row; what it does not explain stays as it is. What
+    another derived source divided is left alone.
     """
-    mine = (pl.col("source_id") == source) & (pl.lit(True) if key is None else pl.col("key").eq_missing(key))
+    mine = (pl.col("source_id") == source) & ~pl.col("divided")
+    if key is not None:
+        mine &= pl.col("key").eq_missing(pl.lit(key))
     chosen, rest = rows.filter(mine), rows.filter(~mine)
     usage = joinable(chosen, derived.with_columns(source_id=pl.lit(source))).metered
     cell, who = ("day", "_model", "_kind"), ("key", *OWNERS)
-    parts = usage.group_by(*cell, *who).agg(pl.col("volume").sum().alias("_weight"))
+    parts = usage.group_by(*cell, *who).agg(pl.col("volume").sum().alias("_weight")).sort(*cell, *who)
     held = chosen.group_by("day", pl.col("model").alias("_model"), pl.col("kind").alias("_kind")).agg(
         pl.col("volume").sum().alias("_held")
     )
@@ -347,6 +352,7 @@ def _divided(rows: pl.DataFrame, derived: pl.DataFrame, source: str, key: str | 
             *(pl.when(names_team).then(f"{name}_used").otherwise(name).alias(name) for name in OWNERS[:3]),
             *(pl.coalesce(f"{name}_used", name).alias(name) for name in (*OWNERS[3:], "key")),
             basis=pl.when("_met").then(pl.lit(ATTRIBUTED)).otherwise("basis"),
+            divided="_met",
         ).select(rest.columns),
     ])  # fmt: skip
 

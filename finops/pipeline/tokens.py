@@ -89,20 +89,20 @@ def _within(rows: pl.LazyFrame, column: str, start: date | None, end: date | Non
 
 def tie_out(config: Config, lake: Lake, *, period: str | None = None) -> pl.DataFrame:
     """What model APIs billed against what the book prices their usage at; see finops.token_tie_out.tie_out."""
-    return ties.tie_out(*_both(config, lake, period))
+    return _of_period(ties.tie_out(*_both(config, lake)), period)
 
 
 def tie_out_causes(config: Config, lake: Lake, *, period: str | None = None) -> pl.DataFrame:
     """Why the two differ; see finops.token_tie_out.causes."""
-    return ties.causes(*_both(config, lake, period))
+    return _of_period(ties.causes(*_both(config, lake)), period)
 
 
-def _both(config: Config, lake: Lake, period: str | None) -> tuple[pl.DataFrame, pl.DataFrame]:
-    bill, metered = _bill(lake, None, None), ledger.metered(_priced(config, lake, None, None))
-    if period is None:
-        return bill, metered
-    of_period = pl.col("billing_period") == period
-    return bill.filter(of_period), metered.filter(of_period)
+def _both(config: Config, lake: Lake) -> tuple[pl.DataFrame, pl.DataFrame]:
+    return _bill(lake, None, None), ledger.metered(_priced(config, lake, None, None))
+
+
+def _of_period(rows: pl.DataFrame, period: str | None) -> pl.DataFrame:
+    return rows if period is None else rows.filter(pl.col("billing_period") == period)
 
 
 # ------------------------------------------------------------------------------------------------------------ spending

@@ -161,6 +161,23 @@ def test_a_month_that_does_not_tie_out_ends_with_one(company: Path, tmp_path: Pa
         toml.write_text(before)
 
 
+def test_a_month_alone_says_the_same_of_late_costs(ask: Ask) -> None:
+    """What has not come yet is told from all days, not from those of the month that is asked for."""
+    whole, month = ask("tie-out"), ask("tie-out", "--period", "2026-11")
+    for name in ("rows", "causes"):
+        assert month[name] == [row for row in whole[name] if row["billing_period"] == "2026-11"]
+
+
+def test_a_run_says_what_tokens_cost_and_what_changed(company: Path) -> None:
+    """The summary has the month's figures, the price change with its money, unpriced models and the tie-out."""
+    config = load_config(company)
+    cost, change, missing, tied = tokens.summary(config, Lake.of(config), today=TODAY)
+    assert cost.startswith("October 2026: ")
+    assert "gpt 4.1 Inp glbl Tokens of Microsoft costs 25 % more than before from 2026-09-01" in change
+    assert "aldermoor-support-ft-2" in missing
+    assert tied == "8 of 8 months of model APIs tie out to their usage at the book's prices."
+
+
 def test_alerts_keep_their_ids_from_run_to_run(company: Path) -> None:
     """Unpriced models and the price change are raised once, and the same run again changes nothing."""
     config = load_config(company)

@@ -239,3 +239,13 @@ def test_derived_usage_without_a_split_takes_nothing(keyed: tuple[pl.DataFrame, 
     found = facts(bill, pl.concat([rows, usage(GATEWAY | {"team": "Support"})]))
     assert costs(found, "team") == {"Platform": "6", "Search": "2"}
     assert found["tokens"].sum() == 4_000_000
+
+
+def test_a_second_gateway_divides_what_the_first_left(keyed: tuple[pl.DataFrame, pl.DataFrame]) -> None:
+    """Two gateways in front of one source each take their own share."""
+    bill, rows = keyed
+    logged = usage(GATEWAY | {"team": "Support"}, GATEWAY | {"source_id": "portkey", "team": "Legal"})
+    splits = {"litellm": ("anthropic", None), "portkey": ("anthropic", None)}
+    found = facts(bill, pl.concat([rows, logged]), splits)
+    assert costs(found, "team") == {"Support": "2", "Legal": "2", "Platform": "3", "Search": "1"}
+    assert found["tokens"].sum() == 4_000_000
