@@ -82,6 +82,14 @@ def test_too_much_of_one_model_does_not_hide_too_little_of_another() -> None:
     assert causes == {"price_difference": "0"}
 
 
+@pytest.mark.parametrize(("more", "cause"), [("0.39", "rounding"), ("0.41", "price_difference")])
+def test_rounding_is_a_ten_thousandth_of_the_cell(more: str, cause: str) -> None:
+    """Of a cell of 4,000 USD, 40 cents are the rounding of many prices."""
+    bill = charges({s.EFFECTIVE_COST: Decimal(4000) + Decimal(more)})
+    row, causes = tied(bill, usage({"uncached_input_tokens": Decimal(10**9)}))
+    assert (causes, row["status"]) == ({cause: more}, "tied_out")
+
+
 def test_notes_name_models_ratios_and_days() -> None:
     """The cause says where to look."""
     bill = charges({s.EFFECTIVE_COST: Decimal("4.4")}, {s.CHARGE_DATE: NEXT, s.MODEL_ID: "claude-haiku-4-5"})
