@@ -58,7 +58,7 @@ METERED: Final = ("Usage", "DiscountedUsage", "SavingsPlanCoveredUsage")
 FEES: Final = ("Fee", "RIFee", "SavingsPlanUpfrontFee", "SavingsPlanRecurringFee", "FlatRateSubscription")
 RECURRING: Final = ("RIFee", "SavingsPlanRecurringFee", "FlatRateSubscription", "Tax")
 UNITS: Final = {
-    "Hrs": "Hours", "hrs": "Hours", "hour": "Hours", "Hour": "Hours", "GB-Mo": "GB-Months", "IOPS-Mo": "IOPS-Months",
+    "Hrs": "Hours", "hrs": "Hours", "hour": "Hours", "hours": "Hours", "GB-Mo": "GB-Months", "IOPS-Mo": "IOPS-Months",
 }  # fmt: skip
 """Unit as AWS's FOCUS exports write it <- pricing unit of the report."""
 MONTHLY_FEE_DAYS: Final = 28

@@ -5,7 +5,7 @@ whose query takes keys out of them has columns for those (`product_region_code`,
 
 | FOCUS column | CUR 2.0 column |
 |---|---|
-| BilledCost, EffectiveCost, ContractedCost, ListCost | by line item type, see line_items.py |
+| BilledCost, EffectiveCost, ContractedCost, ListCost | by line item type, see costs.py |
 | BillingAccountId, BillingAccountName | bill_payer_account_id, bill_payer_account_name |
 | SubAccountId, SubAccountName | line_item_usage_account_id, line_item_usage_account_name |
 | BillingCurrency | line_item_currency_code |
@@ -24,7 +24,7 @@ whose query takes keys out of them has columns for those (`product_region_code`,
 | Tags | resource_tags, keys as AWS writes them (`user_team`) |
 | x_InstanceType, x_UsageType | product_instance_type, line_item_usage_type |
 | x_ConsumerId | line_item_iam_principal (who called Bedrock) |
-| x_SourceColumns | operation, product code, line item type, cost_category, discount and more, see line_items.py |
+| x_SourceColumns | operation, product code, line item type, cost_category, discount and more: see dimensions.py |
 
 Source: AWS Data Exports user guide, CUR 2.0 table dictionary, read 2026-11-21.
 """

@@ -2,13 +2,14 @@
 
 AWS writes one discount (bundled, EDP, private rate, SPP, RI volume) in up to three ways at once:
 
-| basis | found when | what is billed | discount rows |
+| basis | where | what is billed | of a discount row |
 |---|---|---|---|
-| net | net columns are filled (AWS adds them while an account has a discount) | net unblended cost: the row after discounts | their net cost, which is 0: it is in the rows they discount |
-| rows | rows of a type that ends in Discount, or no discount at all | unblended cost | their unblended cost, negative |
-| map | the `discount` map is filled, and there are neither net columns nor discount rows | unblended cost less the row's total discount | there are none |
+| net | net columns are filled | net unblended cost | its net cost, 0: it is in the rows that it discounts |
+| rows | rows of a type ...Discount, or no discount at all | unblended cost | unblended cost, negative |
+| map | the `discount` map is filled, and neither of the above | unblended cost less total discount | there is none |
 
-The invoice is the net. A map is kept beside the charge in x_SourceColumns whatever counts.
+The invoice is the net; AWS fills net columns only while an account has a discount. A map is kept beside the charge in
+x_SourceColumns, whatever counts.
 
 Source: AWS Data Exports user guide, CUR 2.0 discount and line item columns ("net: the actual after-discount cost";
 the map "is not available when manual discount compatibility is enabled; discounts are populated as separate line
@@ -31,7 +32,7 @@ WORDS: Final[dict[Basis, str]] = {
     "map": "unblended cost less the discount map: there are no discount rows",
 }
 DISCOUNT_ROW: Final = "Discount$"
-"""Line item types of discounts: EdpDiscount, PrivateRateDiscount, BundledDiscount, SppDiscount, RiVolumeDiscount, ..."""
+"""Line item types of discounts: EdpDiscount, PrivateRateDiscount, BundledDiscount, SppDiscount, RiVolumeDiscount."""
 OPTION: Final = "discounts"
 """Option of a part that says the basis of its bill."""
 _NET: Final = "line_item_net_unblended_cost"

@@ -16,7 +16,7 @@ _FOCUS = (s.BILLED_COST, s.EFFECTIVE_COST, s.CHARGE_CATEGORY)
 
 @dataclass(frozen=True)
 class Bill:
-    """An opened file: its rows, its columns' types, and where a Cost and Usage Report keeps its values (FOCUS: None)."""
+    """An opened file: its rows, its columns' types, and where a report keeps its values; None for FOCUS."""
 
     raw: pl.LazyFrame
     kinds: Kinds

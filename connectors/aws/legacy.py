@@ -4,7 +4,7 @@ AWS writes `category/Name` (CSV), or both in snake case (Parquet, Athena); the n
 
 | FOCUS column | legacy column |
 |---|---|
-| BilledCost, EffectiveCost, ContractedCost, ListCost | by line item type, see line_items.py |
+| BilledCost, EffectiveCost, ContractedCost, ListCost | by line item type, see costs.py |
 | BillingAccountId, SubAccountId | bill/PayerAccountId, lineItem/UsageAccountId |
 | BillingCurrency | lineItem/CurrencyCode |
 | BillingPeriodStart, BillingPeriodEnd | bill/BillingPeriodStartDate, a month later (exclusive) |
@@ -12,7 +12,8 @@ AWS writes `category/Name` (CSV), or both in snake case (Parquet, Athena); the n
 | InvoiceId, InvoiceIssuerName | bill/InvoiceId (empty while the month is open), bill/InvoicingEntity |
 | ServiceName | product/ProductName, else product/servicename, else lineItem/ProductCode |
 | ServiceProviderName | AWS; of a Marketplace charge lineItem/LegalEntity, the seller |
-| RegionId, RegionName, AvailabilityZone | product/regionCode or product/region, product/location, lineItem/AvailabilityZone |
+| RegionId, RegionName | product/regionCode or product/region, product/location |
+| AvailabilityZone | lineItem/AvailabilityZone |
 | ResourceId | lineItem/ResourceId |
 | SkuId, SkuPriceId, SkuMeter | product/sku, pricing/RateCode, lineItem/UsageType |
 | PricingQuantity, PricingUnit | lineItem/UsageAmount, pricing/unit |
@@ -20,7 +21,7 @@ AWS writes `category/Name` (CSV), or both in snake case (Parquet, Athena); the n
 | CommitmentDiscountId | savingsPlan/SavingsPlanARN, reservation/ReservationARN |
 | Tags | resourceTags/KEY, each a column; keys keep their `user:` or `aws:` |
 | x_InstanceType, x_UsageType | product/instanceType, lineItem/UsageType |
-| x_SourceColumns | operation, product code, line item type, cost categories (costCategory/KEY) and more, see line_items.py |
+| x_SourceColumns | operation, product code, line item type, cost categories (costCategory/KEY): see dimensions.py |
 
 Source: AWS Cost and Usage Reports user guide, data dictionary, read 2026-11-21.
 """
