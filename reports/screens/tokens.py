@@ -32,6 +32,7 @@ BY, SHOWN, OPEN, GROUP = "tokens_by", "tokens_shown", "tokens_open", "tokens_gro
 FIGURES, WHY = "Figures", "Why it changed"
 HISTORY_MONTHS: Final = 18
 ROWS_OFFERED: Final = 200
+CENT: Final = Decimal("0.01")
 HISTORY: Final = "history"
 _COUNTS: Final = {
     name: st.column_config.NumberColumn(name.capitalize(), format="localized") for name in (TOKENS, REQUESTS)
@@ -114,9 +115,14 @@ def _price_moves(lake: Lake, config: Config, today: date) -> pl.DataFrame:
 
 
 def _ties(lake: Lake, config: Config) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The tie-out of usage and bill, the newest month first, and its causes, the largest of each month first."""
     ties, causes = pipeline.tie_out(config, lake), pipeline.tie_out_causes(config, lake)
-    spaced = pl.col("status").str.replace_all("_", " ")
-    return ties.with_columns(spaced), causes.with_columns(pl.col("cause").str.replace_all("_", " "))
+    newest = ("billing_period", "source_id")
+    return (
+        ties.with_columns(pl.col("status").str.replace_all("_", " ")).sort(newest, descending=[True, False]),
+        causes.with_columns(pl.col("cause").str.replace_all("_", " "))
+        .sort(*newest, pl.col("amount").abs(), descending=[True, False, True]),
+    )  # fmt: skip
 
 
 def _days(scope: Scope) -> tuple[date, date]:
@@ -168,7 +174,7 @@ def _judged(figure: Figure) -> Any:
 
 
 def _was(figure: Figure) -> str:
-    return "" if figure.prior is None else f"was {compact(figure.prior)}"
+    return f"was {compact(figure.prior)}" if figure.prior else ""
 
 
 # ------------------------------------------------------------------------------------------------------------- charts
@@ -185,7 +191,8 @@ def _bridge(page: Page, cost: Figure, whole: pl.DataFrame) -> None:
     said = ", ".join(f"{name} {compact(amount, signed=True)}" for name, amount in moves)
     parts.chart(drawn, key="tokens_bridge", says=f"From {compact(cost.prior)} to {compact(cost.value)}: {said}")
     st.caption(
-        "Volume: more or fewer tokens of each use case, at its own price. Model mix: dearer or cheaper models. Cache "
+        "Volume: more or fewer tokens of each use case, at its own price; growth of a dear one raises the price per "
+        "million without any price change. Model mix: dearer or cheaper models. Cache "
         "and output: how much of a model's tokens is read from the cache, and how much is output. Price: another price "
         "for the same token. Not metered: cost that comes without tokens."
     )
@@ -233,7 +240,9 @@ def _table(page: Page, now: pl.DataFrame, prior: pl.DataFrame, history: pl.DataF
     total = summed(rows)
     if shown == FIGURES:
         columns: tuple[str, ...] = (VALUE, COST, TOKENS, PER_MILLION, CACHED, TOP_MODEL, CHANGE, HISTORY)
-        columns = tuple(c for c in columns if by != "model" or c != TOP_MODEL)
+        left_out = {TOP_MODEL} if by == "model" else set()
+        left_out |= {CHANGE} if prior.is_empty() else set()
+        columns = tuple(c for c in columns if c not in left_out)
         money = {COST: f"Cost, {page.currency}", PER_MILLION: "Per million", CHANGE: "Change"}
     else:
         causes = {n: text for n, text in PARTS.items() if n != NOT_METERED or (rows[n] != 0).any()}
@@ -381,7 +390,10 @@ def _tie_out(page: Page) -> None:
             money={name: name.capitalize() for name in ("billed", "priced", "residual")},
         )  # fmt: skip
         if not causes.is_empty():
-            parts.table(causes, key="tokens_causes", file="token_tie_out_causes.csv", money={"amount": "Amount"})
+            parts.table(
+                causes.filter(pl.col("amount").abs() >= CENT), key="tokens_causes", file="token_tie_out_causes.csv",
+                money={"amount": "Amount"}, download=lambda: causes,
+            )  # fmt: skip
         st.caption("residual = billed − usage x price book; the causes of a period sum to its residual.")
 
 

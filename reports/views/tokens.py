@@ -11,8 +11,7 @@ import polars as pl
 
 from finops import schema as s
 from finops.token_factors import FACTORS, NOT_METERED, factors
-from finops.token_ledger import CACHE_READ, CACHE_WRITE, UNCACHED, WHO
-from finops.token_prices import match
+from finops.token_ledger import CACHE_READ, CACHE_WRITE, UNCACHED, WHO, canonical
 from reports.views.movement import CHANGE, PRIOR, RATIO, START, VALUE
 from reports.views.scope import Scope, word
 from reports.views.spend import COST, CURRENCY, summed
@@ -52,7 +51,8 @@ def narrowed(facts: pl.DataFrame, scope: Scope) -> pl.DataFrame:
         if name in _COLUMNS:
             known = set(values) - {None}
             if name == s.MODEL_ID:  # the book's name of a model that the bill calls otherwise
-                known |= {match(p or "", str(v)).model for p in facts["provider"].unique() for v in known}
+                said = pl.DataFrame({"model": list(known)}, schema={"model": pl.String})
+                known = set(canonical(facts.select("provider").unique().join(said, how="cross"))["model"])
             column = pl.col(_COLUMNS[name])
             named = column.is_in(list(known)).fill_null(False)
             conditions.append(named | column.is_null() if None in values else named)

@@ -115,7 +115,9 @@ def test_filters_follow_the_columns_of_facts(facts: pl.DataFrame) -> None:
 def test_a_model_is_found_by_the_name_of_its_bill(facts: pl.DataFrame) -> None:
     """A filter by the bill's name of a model finds facts under the price book's name."""
     known = facts.head(1).with_columns(model=pl.lit("claude-opus-4-5"))
-    assert len(tokens.narrowed(known, Scope({s.MODEL_ID: ("claude-opus-4-5-20251101",)}))) == 1
+    for name in ("claude-opus-4-5-20251101", "claude-opus-4-5"):
+        assert len(tokens.narrowed(known, Scope({s.MODEL_ID: (name,)}))) == 1
+    assert tokens.narrowed(known, Scope({s.MODEL_ID: ("gpt-4.1",)})).is_empty()
 
 
 def test_months_hold_what_the_days_hold(facts: pl.DataFrame) -> None:
