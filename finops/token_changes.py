@@ -206,32 +206,47 @@ def changes(
     days x 365 / 30. note: what else it may be.
     """
     counted = billed.filter(pl.col("quantity") > 0).with_columns(base=pl.col("quantity"))
-    uncounted = billed.filter(pl.col("quantity").is_null())["source_id"].unique().to_list()
-    rebased = _metered(constant, billed).filter(pl.col("source_id").is_in(uncounted))
-    rows = [
-        change
-        for series in _series([counted, rebased], full_until)
+    rebased = list(_series(_metered(constant, billed), full_until))
+    found = [
+        (series, step)
+        for series in (*_series(counted, full_until), *_uncounted(rebased, counted))
         for step in steps(series.days)
-        if step.since >= since and (change := _change(series, step, LAST_MONTH))
+        if step.since >= since and _agrees(step, series, rebased)
     ]
+    rows = [change for series, step in found if (change := _change(series, step, LAST_MONTH))]
     rows += [
         change
-        for series in _series([_metered(facts, billed)], full_until)
+        for series in _series(_metered(facts, billed), full_until)
         if (off := _off_the_book(series.days)) and (change := _change(series, off, PRICE_BOOK))
     ]
     order = pl.col("yearly_effect").abs()
     return pl.DataFrame(rows, schema=CHANGES).sort(order, *_SERIES, descending=[True] + [False] * len(_SERIES))
 
 
-def _series(frames: Iterable[pl.DataFrame], full_until: Mapping[str, date]) -> Iterator[Series]:
-    """Each series of the frames, up to the last day that is billed in full."""
+def _series(rows: pl.DataFrame, full_until: Mapping[str, date]) -> Iterator[Series]:
+    """Each series of a frame, up to the last day that is billed in full."""
     columns = [field.name for field in fields(Day)]
-    for rows in frames:
-        for _, daily in rows.sort("day").group_by(*_SERIES, "_sku_id", maintain_order=True):
-            days = [Day(*row) for row in daily.select(columns).iter_rows()]
-            name = daily.select(_SERIES).row(0, named=True)
-            last = full_until.get(name["source_id"], days[-1].day)
-            yield Series(name, last, [d for d in days if d.day <= last])
+    for _, daily in rows.sort("day").group_by(*_SERIES, "_sku_id", maintain_order=True):
+        days = [Day(*row) for row in daily.select(columns).iter_rows()]
+        name = daily.select(_SERIES).row(0, named=True)
+        last = full_until.get(name["source_id"], days[-1].day)
+        yield Series(name, last, [d for d in days if d.day <= last])
+
+
+def _uncounted(rebased: Iterable[Series], counted: pl.DataFrame) -> list[Series]:
+    """Metered series of what the bill gives no quantity for."""
+    known = set(counted.select("source_id", "model", "kind").iter_rows())
+    return [one for one in rebased if (one.name["source_id"], one.name["model"], one.name["kind"]) not in known]
+
+
+def _agrees(step: Step, series: Series, rebased: Iterable[Series]) -> bool:
+    """Whether metered usage of the model, where there is any, sees the step too.
+
+    A SKU of a bill that does not part tiers moves with the share of batches; its cost over the book's does not.
+    """
+    same = [one for one in rebased if all(one.name[key] == series.name[key] for key in ("source_id", "model"))]
+    near = timedelta(days=MIN_DAYS)
+    return not same or any(abs(other.since - step.since) <= near for one in same for other in steps(one.days))
 
 
 def _off_the_book(days: Sequence[Day]) -> Step | None:

@@ -214,6 +214,15 @@ def test_a_shift_to_dearer_cache_writes_is_no_change() -> None:
     assert changes(charges(UNCOUNTED), facts, facts).is_empty()
 
 
+def test_a_shift_to_batches_within_one_sku_is_no_change() -> None:
+    """A bill that counts tokens and does not part tiers gets cheaper with batches; the metered usage says why."""
+    counted = {name: value for name, value in UNCOUNTED.items() if name != s.PRICING_QUANTITY}
+    cheaper = charges(counted, price={CHANGED: "1"})
+    assert changes(cheaper).height == 1
+    assert changes(cheaper, metered(), metered()).is_empty()
+    assert changes(cheaper, metered(), metered({CHANGED: "1"})).height == 1
+
+
 def test_a_price_beside_the_book_is_found_with_its_first_day() -> None:
     """The bill left the book's price on a day and stays beside it."""
     facts = metered({CHANGED: "1.8"})
