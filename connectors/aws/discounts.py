@@ -45,22 +45,16 @@ def is_discount(line_item_type: pl.Expr) -> pl.Expr:
 
 def basis(files: list[tuple[pl.LazyFrame, Layout]]) -> Basis:
     """Where the discounts of one bill stand, looked up in all its files; only the columns in question are read."""
+    if not any(_NET in layout.cells or layout.total_discount is not None for _, layout in files):
+        return "rows"
     net, rows, total = False, False, False
     for frame, layout in files:
-        kind = is_discount(layout.cells["line_item_line_item_type"][0])
-        asked = {"rows": kind}
-        if _NET in layout.cells:
-            asked["net"] = layout.cells[_NET][0].is_not_null() & ~kind
-        if layout.total_discount is not None:
-            asked["total"] = (layout.total_discount != 0).fill_null(value=False)
-        if len(asked) == 1:
-            continue
-        found = (
-            frame.select(e.any().alias(name) for name, e in asked.items())
-            .collect(engine="streaming")
-            .row(0, named=True)
-        )
-        net, rows, total = net or found.get("net", False), rows or found["rows"], total or found.get("total", False)
+        row, nothing = is_discount(layout.cells["line_item_line_item_type"][0]), pl.lit(value=False)
+        filled = layout.cells[_NET][0].is_not_null() & ~row if _NET in layout.cells else nothing
+        noted = nothing if layout.total_discount is None else (layout.total_discount != 0).fill_null(value=False)
+        asked = frame.select(net=filled.any(), rows=row.any(), total=noted.any()).collect(engine="streaming")
+        found = asked.row(0, named=True)
+        net, rows, total = net or found["net"], rows or found["rows"], total or found["total"]
     if net:
         return "net"
     return "map" if total and not rows else "rows"

@@ -116,8 +116,10 @@ def _rejected(judged: pl.LazyFrame, kinds: Kinds, layout: Layout, verbatim: dict
         *NEEDED, *unreadable, *(_CELL + name for name in unreadable), s.EFFECTIVE_COST, costs.PAID, s.BILLING_CURRENCY,
     }  # fmt: skip
     as_text = pl.struct(
-        cells.cleaned(name, kinds[column]).cast(pl.String).alias(column) for column, name in verbatim.items()
-    )
+        (pl.col(name) if kinds[file_column] == pl.String else cells.cleaned(name, kinds[file_column]).cast(pl.String))
+        .alias(file_column)
+        for file_column, name in verbatim.items()
+    )  # fmt: skip
     return judged.with_columns(
         cells.where(_BAD, pl.coalesce(reasons), read).alias(REJECT),
         cells.where(_BAD, as_text.struct.json_encode(), verbatim.values()).alias(RAW),
