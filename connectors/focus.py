@@ -1,7 +1,8 @@
 """FOCUS files: versions 1.0 to 1.4 and the token keys of the 1.5 draft, as CSV, CSV.gz or Parquet.
 
 Mapping, FOCUS 1.4 column <- column of the file: the column of the same name, whatever its case and with or without
-underscores; older names are lifted by LIFTED. Columns that FOCUS does not know are kept in x_SourceColumns.
+underscores; older names are lifted by LIFTED. Columns that FOCUS does not know are kept in x_SourceColumns. A file with
+x_ClassifiedBy is an export of a lake and brings its x_ columns of classification and owners along.
 """
 
 import re
@@ -82,7 +83,8 @@ def _origin_of_columns(columns: list[str], part: RawPart) -> dict[str, str]:
     """Which column of the file each of ours comes from."""
     by_name = {_plain(c): c for c in reversed(columns)} | {c: c for c in columns}
     origin = {}
-    for ours in (*s.FOCUS, s.USAGE_TYPE, s.INSTANCE_TYPE, s.CONSUMER_ID):
+    classified = s.CLASSIFICATION if s.CLASSIFIED_BY in by_name else (s.CONSUMER_ID,)
+    for ours in (*s.FOCUS, s.USAGE_TYPE, s.INSTANCE_TYPE, *classified):
         for candidate in (ours, *LIFTED.get(ours, ())):
             source = by_name.get(candidate) or by_name.get(_plain(candidate))
             if source is not None:
@@ -112,6 +114,8 @@ def _value(ours: str, source: str, kind: pl.DataType) -> pl.Expr:
     if PARSED[ours] == s.TIME:
         return cells.timestamp(cell, kind)
     text = cell.cast(pl.String)
+    if PARSED[ours] == pl.Boolean:
+        return text.str.to_lowercase() == "true"
     return text.str.to_uppercase() if ours == s.BILLING_CURRENCY else text
 
 
