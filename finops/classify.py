@@ -193,7 +193,7 @@ def _with_facts(frame: pl.DataFrame, facts: tuple[Fact, ...]) -> pl.DataFrame:
         values = {name: pl.lit(value, dtype=_kind(value)) for name, value in fact.set if value is not None}
         for name, (field, pattern) in fact.captures().items():
             group = pl.col(field).str.extract_groups(f"(?i){pattern}").struct.field(name)
-            values[name] = group.cast(s.MONEY) if name == "accelerator_count" else group
+            values[name] = group.cast(s.MONEY) if name in ("accelerator_count", "tokens_per_block") else group
         for name, value in values.items():
             said[name].append(pl.when(fact.id).then(value))
             names[name].append(pl.when(pl.col(fact.id) & value.is_not_null()).then(pl.lit(fact.id)))
@@ -319,10 +319,11 @@ def _with_factors(frame: pl.DataFrame) -> pl.DataFrame:
             )
             for kind in ("seconds", "tokens", "requests", "thousands")
         }
+        blocks = ["fact tokens_per_block"] if quantity == "pricing" else []
         columns += [
             pl.when(timed).then(per["seconds"]).alias(f"decided {quantity} seconds"),
             pl.when(token)
-            .then(pl.coalesce(per["tokens"], per["thousands"], "fact tokens_per_unit"))
+            .then(pl.coalesce(per["tokens"], per["thousands"], *blocks, "fact tokens_per_unit"))
             .alias(f"decided {quantity} tokens"),
             pl.when(asked).then(per["requests"]).alias(f"decided {quantity} requests"),
         ]

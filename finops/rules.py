@@ -45,7 +45,7 @@ TEXT: Final = "text"
 PURPOSE: Final = "purpose"
 """Training, inference, ... as the purpose tag or the mapping file says."""
 
-_CAPTURES: Final = frozenset({"instance_type", "accelerator_count", "model", "service_tier"})
+_CAPTURES: Final = frozenset({"instance_type", "accelerator_count", "model", "service_tier", "tokens_per_block"})
 """Named groups of a fact's patterns that are read from the charge."""
 
 
@@ -84,6 +84,8 @@ class FactValues(_Record):
     token_cache_action: Literal["Uncached", "Read", "Write", "Other"] | None = None
     tokens_per_unit: Decimal | None = None
     """Tokens in one consumed unit, for meters whose unit does not say so."""
+    tokens_per_block: Decimal | None = None
+    """Tokens in one pricing unit, where the source states its block size and its units say nothing."""
     service_tier: str | None = None
 
 

@@ -134,8 +134,8 @@ def _cards(keys: pl.DataFrame, book: pl.DataFrame, meters: Sequence[Meter]) -> t
         )
         .with_columns(
             pl.when(pl.col("_card").is_not_null()).then(None)
-            .when(pl.col("_known").is_not_null()).then(pl.col("_known"))
             .when(pl.col("_sold")).then(pl.lit("no price on this day"))
+            .when(pl.col("_known").is_not_null()).then(pl.col("_known"))
             .when(pl.col("_tier").is_in(list(TIERS))).then(pl.format("no {} price", "_tier"))
             .otherwise(pl.format("unknown service tier {}", "_tier")).alias("_reason"),
             (pl.col("_tier") == PROVISIONED).alias("_provisioned"),

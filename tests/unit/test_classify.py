@@ -180,6 +180,17 @@ def test_tokens_come_from_the_priced_quantity_where_the_consumed_unit_says_nothi
     assert one({**CLAUDE, s.CONSUMED_UNIT: "Units"})[s.TOKENS] is None
 
 
+@pytest.mark.parametrize(("block", "tokens"), [("1000.0", 2_500), ("1000000", 2_500_000), ("0", None)])
+def test_azures_units_of_tokens_are_priced_in_blocks(block: str, tokens: int | None) -> None:
+    """Where Azure says Units only, the priced quantity times the stated block is the tokens; no block, no tokens."""
+    row = {
+        s.SERVICE_PROVIDER_NAME: "Microsoft", s.SERVICE_NAME: "Azure OpenAI", s.SKU_METER: "gpt 4.1 Inp glbl Tokens",
+        s.CHARGE_CATEGORY: "Usage", s.CONSUMED_UNIT: "Units", s.CONSUMED_QUANTITY: Decimal(7), s.PRICING_UNIT: "Units",
+        s.PRICING_QUANTITY: Decimal("2.5"), s.SOURCE_COLUMNS: f'{{"x_PricingBlockSize": "{block}"}}',
+    }  # fmt: skip
+    assert one(row)[s.TOKENS] == tokens
+
+
 def test_requests_are_counted_for_models_only() -> None:
     """Requests to a model service count, requests to storage do not."""
     asked = {s.CONSUMED_UNIT: "1K Requests", s.CONSUMED_QUANTITY: Decimal(3)}

@@ -253,6 +253,14 @@ def test_a_contracted_price_wins_on_its_days(tmp_path: Path) -> None:
     assert cost(**row, uncached_input_tokens=MILLION) == Decimal(4)
 
 
+def test_a_companys_own_model_has_no_price_before_its_first_day(tmp_path: Path) -> None:
+    """A model that only the company prices is not unknown before its price begins: it has no price on that day."""
+    book = own_book(tmp_path, "internal,support-7b,output,,,2026-11-10,,2,1M tokens,USD,Rate card,2026-10-30")
+    row = {"provider": "internal", "model": "support-7b", "output_tokens": 1}
+    assert priced(book=book, date=date(2026, 11, 9), **row)["price_reason"] == "no price on this day"
+    assert priced(book=book, date=date(2026, 11, 10), **row)["price_status"] == "priced"
+
+
 def test_the_later_of_two_contracted_prices_wins(tmp_path: Path) -> None:
     """A later row replaces an earlier one where both hold."""
     rows = [f"anthropic,claude-opus-5-5,output,,,,,{n},1M tokens,USD,Contract,2026-10-30" for n in (3, 2)]
