@@ -29,7 +29,10 @@ RATES = {
     "cost_per_accelerator_hour": (
         "Per accelerator-hour", "Cost of charges that name accelerators / their accelerator-hours.",
     ),
-    "cost_per_million_tokens": ("Per million tokens", "Cost of charges that name tokens / their tokens x 1,000,000."),
+    "cost_per_million_tokens": (
+        "Per million tokens",
+        "Cost of charges that name tokens / their tokens x 1,000,000; the page Tokens counts metered usage too.",
+    ),
 }  # fmt: skip
 
 

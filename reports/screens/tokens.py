@@ -46,7 +46,7 @@ Group = tuple[str, str | None]
 def render(page: Page) -> None:
     """Draw the page."""
     parts.title(QUESTION, page)
-    months = page.compute(_months, page.config, add_months(page.coverage.last, 1 - HISTORY_MONTHS), page.coverage.last)
+    months = page.compute(_months, page.config, _history_start(page), page.coverage.last)
     if months.is_empty():
         parts.empty(
             "What each team, use case and key pays for tokens, and why it changed, would be here.", "finops ingest",
@@ -104,6 +104,12 @@ def _months(lake: Lake, config: Config, first: date, last: date) -> pl.DataFrame
         found.append(tokens.monthly(pipeline.facts(config, lake, start=start, end=end)))
         start = end
     return pl.concat(found)
+
+
+def _history_start(page: Page) -> date:
+    """The first of the month from which history is shown: 18 months that end with the data, or all of the period."""
+    first, _ = _days(page.scope)
+    return min(add_months(page.coverage.last, 1 - HISTORY_MONTHS), first.replace(day=1))
 
 
 def _unpriced(lake: Lake, config: Config, first: date, last: date) -> pl.DataFrame:
@@ -200,7 +206,11 @@ def _bridge(page: Page, cost: Figure, whole: pl.DataFrame) -> None:
 
 def _mix(history: pl.DataFrame, tints: Mapping[str, str], look: Look) -> None:
     st.markdown("##### Which models the money goes to")
-    drawn = charts.mix_over_time(tokens.mix(history), tints, look, what="cost")
+    rows = tokens.mix(history)
+    if rows.is_empty():
+        st.caption("Nothing but credits in this history.")
+        return
+    drawn = charts.mix_over_time(rows, tints, look, what="cost")
     parts.chart(drawn, key="tokens_mix", says="Share of each model in the cost of each month")
 
 
@@ -317,17 +327,18 @@ def _detail(page: Page, group: Group, now: pl.DataFrame, prior: pl.DataFrame, ti
                     "Keep as filter", on_click=_keep, args=(group,), icon=":material/filter_alt:", key="tokens_keep"
                 )
             st.button("Close", on_click=close, icon=":material/close:", key="tokens_close")
-    drawn = charts.spend_over_time(tokens.daily_by_model(mine), tints, page.look, currency=page.currency, step="day")
     if not mine.is_empty():
+        rows = tokens.daily_by_model(mine)
+        drawn = charts.spend_over_time(rows, tints, page.look, currency=page.currency, step="day")
         parts.chart(drawn, key="tokens_days_chart", says="Cost by day, stacked by model")
     names = {CACHED: "Input from cache", "account_name": "Account"}
     by_day, by_key = st.tabs(["Days", "Keys and models"])
     with by_day:
-        rows = tokens.days(mine)
+        days = tokens.days(mine)
         parts.table(
-            _whole(rows), key="tokens_days", file="token_days.csv", names=names, ratios=(CACHED,),
+            _whole(days), key="tokens_days", file="token_days.csv", names=names, ratios=(CACHED,),
             money={COST: f"Cost, {page.currency}", PER_MILLION: "Per million"},
-            total=("All days", number, page.currency), configs=_COUNTS, download=lambda: rows,
+            total=("All days", number, page.currency), configs=_COUNTS, download=lambda: days,
         )  # fmt: skip
     with by_key:
         behind = tokens.keys(mine, before)

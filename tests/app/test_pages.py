@@ -292,6 +292,22 @@ def test_a_row_of_tokens_leads_to_its_days_and_keys(company: Path) -> None:
     assert app.metric[0].value == "286 k"
 
 
+def test_a_row_that_filters_take_away_is_an_answer(company: Path) -> None:
+    """Days and keys stay open when a filter leaves nothing of them, and say so with zero."""
+    app = opened(company, "tokens", f_team=["Sales"], **{tokens_page.GROUP: ("use_case", "assistant")})
+    assert not app.exception
+    assert "The days and keys behind 0.00 USD: use case assistant" in words(app)
+
+
+def test_without_a_period_before_there_is_no_change(company: Path) -> None:
+    """Where the data starts with the period, the page says that nothing came before it."""
+    app = opened(company, "tokens", f_period="all")
+    assert not app.exception
+    assert "there is nothing before it to compare with." in app.subheader[0].value
+    assert "There is no token cost in" in words(app)
+    assert "change" not in table(app, "top_model").columns
+
+
 def test_filters_narrow_tokens_or_are_named(company: Path) -> None:
     """Filters that token facts know narrow the page; one that they cannot follow is named, not passed over."""
     app = opened(company, "tokens", f_team=["Sales"])
