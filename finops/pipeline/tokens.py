@@ -53,16 +53,17 @@ def price_changes(config: Config, lake: Lake, *, today: date) -> pl.DataFrame:
     start, since = (months_before(last, months) for months in (CHANGE_MONTHS + 2, CHANGE_MONTHS))
     period = pl.col(s.CHARGE_PERIOD_START).dt.date()
     billed = changing.unit_prices(lake.scan("charges").filter(period >= start, period <= last))
-    bill, used = _bill(lake, start, None), _within(lake.scan("token_usage"), "day", start, None).collect()
-    prices = load_book([config.path(path) for path in config.prices.tokens])
     # the book of one day prices the usage of all days
-    rebased = used.with_columns(pl.lit(last).alias("day"), pl.col("day").alias("_day"))
-    constant = ledger.priced(rebased.lazy(), prices).collect().with_columns(day="_day")
-    by_day, by_one = (
-        ledger.facts(bill, ledger.metered(rows), {})
-        for rows in (ledger.priced(used.lazy(), prices).collect(), constant)
+    used = _within(lake.scan("token_usage"), "day", start, None).with_columns(pl.lit(last).alias("day"), _day="day")
+    by_one = ledger.priced(used, _book(config)).collect().with_columns(day="_day")
+    return changing.changes(
+        billed,
+        # all days, because a price beside the book keeps the day from which it is so
+        facts=ledger.facts(*_both(config, lake), {}),
+        constant=ledger.facts(_bill(lake, start, None), ledger.metered(by_one), {}),
+        full_until=billed_to(daily),
+        since=since,
     )
-    return changing.changes(billed, facts=by_day, constant=by_one, full_until=billed_to(daily), since=since)
 
 
 def months_before(day: date, months: int) -> date:
@@ -72,9 +73,12 @@ def months_before(day: date, months: int) -> date:
 
 
 def _priced(config: Config, lake: Lake, start: date | None, end: date | None) -> pl.DataFrame:
-    book = load_book([config.path(path) for path in config.prices.tokens])
-    rows = _within(lake.scan("token_usage"), "day", start, end).drop("batch_id").collect()
-    return ledger.priced(rows.lazy(), book).collect()
+    rows = _within(lake.scan("token_usage"), "day", start, end).collect()
+    return ledger.priced(rows.lazy(), _book(config)).collect()
+
+
+def _book(config: Config) -> pl.DataFrame:
+    return load_book([config.path(path) for path in config.prices.tokens])
 
 
 def _bill(lake: Lake, start: date | None, end: date | None) -> pl.DataFrame:

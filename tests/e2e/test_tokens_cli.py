@@ -141,8 +141,8 @@ def test_tables_are_for_people_and_csv_is_whole(
     assert len({len(row) for row in rows}) == 1
 
 
-def test_a_month_that_does_not_tie_out_ends_with_one(company: Path, tmp_path: Path, ask: Ask) -> None:
-    """A contracted price that the bill does not have is a difference, with its ratio and exit code 1."""
+def test_a_month_that_does_not_tie_out_ends_with_one(company: Path, truth: dict[str, Any], ask: Ask) -> None:
+    """A contracted price that the bill does not have is a difference, with its ratio, first day and exit code 1."""
     toml, prices = company / "finops.toml", company / "contract.csv"
     before = toml.read_text()
     prices.write_text(
@@ -157,6 +157,7 @@ def test_a_month_that_does_not_tie_out_ends_with_one(company: Path, tmp_path: Pa
         assert {r["source_id"]: r["status"] for r in tied["rows"]} == {"openai": "residual", "anthropic": "tied_out"}
         (row,) = [r for r in ask("changes")["rows"] if r["against"] == "price book"]
         assert (row["model"], row["before"], row["after"]) == ("text-embedding-3-large", "0.1", "0.13")
+        assert row["since"] == truth["first_day"]
     finally:
         toml.write_text(before)
 
