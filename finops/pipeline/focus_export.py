@@ -87,6 +87,7 @@ def dataset(lake: Lake, version: str) -> pl.LazyFrame:
     """All billed charges with exactly the columns of a FOCUS version, by name, and then OURS."""
     billed = lake.scan("charges").filter(pl.col(s.LEDGER_ROLE) == s.BILLED)
     written = {
+        **{column.name: _compact(column.name) for column in columns(version) if column.data_type == "JSON"},
         s.PROVIDER_NAME: pl.col(s.SERVICE_PROVIDER_NAME),
         s.PUBLISHER_NAME: _publisher(),
         s.SERVICE_SUBCATEGORY: pl.col(s.SERVICE_SUBCATEGORY).str.strip_prefix(pl.col(s.SERVICE_CATEGORY) + "/"),
@@ -94,6 +95,11 @@ def dataset(lake: Lake, version: str) -> pl.LazyFrame:
     }
     names = (*(column.name for column in columns(version)), *OURS)
     return billed.select(written.get(name, pl.col(name)).alias(name) for name in names)
+
+
+def _compact(name: str) -> pl.Expr:
+    """JSON text without blanks between its parts, as every reader writes it again; what is no JSON stays as it is."""
+    return pl.coalesce(pl.col(name).str.json_path_match("$"), name)
 
 
 def _publisher() -> pl.Expr:
@@ -110,7 +116,7 @@ def _publisher() -> pl.Expr:
 
 def _price_details() -> pl.Expr:
     """The source's SkuPriceDetails with the model and token keys that it does not have itself."""
-    own = pl.col(s.SKU_PRICE_DETAILS)
+    own = _compact(s.SKU_PRICE_DETAILS)
     added = pl.concat_str(
         (
             pl.when(
@@ -121,7 +127,7 @@ def _price_details() -> pl.Expr:
         separator=",",
         ignore_nulls=True,
     )  # fmt: skip
-    inside = own.str.strip_prefix("{").str.strip_suffix("}").str.strip_chars()
+    inside = own.str.strip_prefix("{").str.strip_suffix("}")
     both = pl.concat_str(pl.when(inside != "").then(inside), added, separator=",", ignore_nulls=True)
     return pl.when(added == "").then(own).otherwise("{" + both + "}")
 
