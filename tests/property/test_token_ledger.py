@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from finops import schema as s
 from finops import token_ledger as ledger
+from finops import token_tie_out as ties
 
 DAYS = (date(2026, 10, 5), date(2026, 10, 6))
 WHO: dict[str, st.SearchStrategy[Any]] = {
@@ -89,6 +90,21 @@ def test_facts_cost_what_the_bill_says(
     )
     assert total(found, "tokens") <= total(own, "tokens") + total(bill, "tokens")
     assert total(found, "requests") <= total(own, "requests")
+
+
+@settings(max_examples=100, deadline=None)
+@given(BILLS, USAGE)
+def test_causes_sum_to_the_residual(charged: list[dict[str, Any]], used: list[dict[str, Any]]) -> None:
+    """Billed less priced is the residual, and its causes are all of it, exactly; all billed money is compared."""
+    bill = bill_of([row | {"billed": row["cost"], "billing_period": "2026-10"} for row in charged])
+    metered = usage_of([row | {"billing_period": "2026-10", "provider": "anthropic"} for row in used])
+    tied, causes = ties.tie_out(bill, metered), ties.causes(bill, metered)
+    why = dict(causes.group_by("source_id").agg(pl.col("amount").sum()).iter_rows())
+    for row in tied.filter(pl.col("currency") == "USD").to_dicts():
+        source = pl.col("source_id") == row["source_id"]
+        assert row["billed"] == total(bill.filter(source, pl.col("currency") == "USD"), "billed")
+        assert row["priced"] == total(metered.filter(source, pl.col("ledger_role") == s.BILLED), "list_cost")
+        assert row["billed"] - row["priced"] == row["residual"] == why.get(row["source_id"], 0)
 
 
 @settings(max_examples=100, deadline=None)
