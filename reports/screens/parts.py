@@ -60,13 +60,15 @@ def chart(drawn: Chart, *, key: str, says: str) -> None:
 
 def table(
     frame: pl.DataFrame, *, key: str, file: str, money: Mapping[str, str] | None = None,
-    names: Mapping[str, str] | None = None, ratios: Sequence[str] = (), total: tuple[str, Decimal, str] | None = None,
+    names: Mapping[str, str] | None = None, ratios: Sequence[str] = (), counts: Sequence[str] = (),
+    total: tuple[str, Decimal, str] | None = None,
     configs: Mapping[str, Any] | None = None, on_select: Callable[[], None] | None = None,
     download: Callable[[], pl.DataFrame] | None = None,
 ) -> None:  # fmt: skip
     """A sortable table, its total, and its rows as a CSV file that sums to the same number.
 
     money: columns of amounts with their headings. names: headings of the others. ratios: columns shown in percent.
+    counts: columns shown as whole numbers.
     total: heading, amount and currency of the line under the table. download: a file that is not what the page shows.
     """
     headings = {c: c.replace("_", " ").capitalize() for c in frame.columns} | dict(names or {}) | dict(money or {})
@@ -78,11 +80,12 @@ def table(
             columns[name] = st.column_config.DatetimeColumn(headings[name], format="D MMM YYYY, HH:mm")
     columns |= {c: st.column_config.NumberColumn(headings[c], format="accounting") for c in money or {}}
     columns |= {c: st.column_config.NumberColumn(headings[c], format="percent") for c in ratios}
+    columns |= {c: st.column_config.NumberColumn(headings[c], format="localized") for c in counts}
     options: dict[str, Any] = {}
     if on_select is not None:
         options |= {"on_select": on_select, "selection_mode": "single-row"}
     st.dataframe(
-        _displayed(frame),
+        _displayed(frame, counts),
         key=key,
         hide_index=True,
         placeholder="–",
@@ -121,6 +124,7 @@ def heading(name: str) -> str:
     return word(name).replace("_", " ").capitalize()
 
 
-def _displayed(frame: pl.DataFrame) -> pl.DataFrame:
+def _displayed(frame: pl.DataFrame, counts: Sequence[str]) -> pl.DataFrame:
     """Amounts as floats of cents: a screen has no room for 18 places; the file has them."""
-    return frame.with_columns(pl.col(pl.Decimal).round(4).cast(pl.Float64), pl.col(pl.String).fill_null(NONE))
+    whole = frame.with_columns(pl.col(*counts).round(0).cast(pl.Int64)) if counts else frame
+    return whole.with_columns(pl.col(pl.Decimal).round(4).cast(pl.Float64), pl.col(pl.String).fill_null(NONE))

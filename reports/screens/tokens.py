@@ -15,14 +15,13 @@ from finops.pipeline import tokens as pipeline
 from finops.store import Lake
 from finops.token_factors import NOT_METERED
 from reports import charts
-from reports.export import decimal_text
-from reports.screens import filters, parts
+from reports.screens import filters, parts, token_prices
 from reports.screens.page import Page
 from reports.theme import Look, colours, label
 from reports.views import tokens
 from reports.views.movement import CHANGE, PRIOR, VALUE
 from reports.views.scope import Scope, add_months, column
-from reports.views.spend import COST, CURRENCY, summed
+from reports.views.spend import COST, summed
 from reports.views.standing import Figure
 from reports.views.tokens import CACHED, PARTS, PER_MILLION, REQUESTS, TOKENS, TOP_MODEL
 from reports.views.words import compact, percent, period_name
@@ -32,12 +31,7 @@ BY, SHOWN, OPEN, GROUP = "tokens_by", "tokens_shown", "tokens_open", "tokens_gro
 FIGURES, WHY = "Figures", "Why it changed"
 HISTORY_MONTHS: Final = 18
 ROWS_OFFERED: Final = 200
-CENT: Final = Decimal("0.01")
 HISTORY: Final = "history"
-_COUNTS: Final = {
-    name: st.column_config.NumberColumn(name.capitalize(), format="localized") for name in (TOKENS, REQUESTS)
-}
-_COLUMNS: Final = {**_COUNTS, HISTORY: st.column_config.BarChartColumn("By month", y_min=0)}
 
 Group = tuple[str, str | None]
 """A row of the table by what it stands for: the column and its value."""
@@ -67,7 +61,7 @@ def render(page: Page) -> None:
     cost, volume, _, _ = figures
     said = tokens.sentence(page.scope, cost, volume, tokens.changed(now, prior, "use_case"), whole)
     st.subheader(said, anchor=False)
-    unpriced = page.compute(_unpriced, page.config, *_days(page.scope))
+    unpriced = page.compute(token_prices.unpriced, page.config, *_days(page.scope))
     _metrics(page, *figures, unpriced)
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -78,9 +72,9 @@ def render(page: Page) -> None:
     _table(page, now, prior, history)
     if GROUP in st.session_state:
         _detail(page, st.session_state[GROUP], now, prior, tints)
-    _unpriced_list(unpriced)
-    _price_changes(page)
-    _tie_out(page)
+    token_prices.draw_unpriced(unpriced)
+    token_prices.draw_price_changes(page)
+    token_prices.draw_tie_out(page)
     _method(page)
 
 
@@ -110,25 +104,6 @@ def _history_start(page: Page) -> date:
     """The first of the month from which history is shown: 18 months that end with the data, or all of the period."""
     first, _ = _days(page.scope)
     return min(add_months(page.coverage.last, 1 - HISTORY_MONTHS), first.replace(day=1))
-
-
-def _unpriced(lake: Lake, config: Config, first: date, last: date) -> pl.DataFrame:
-    return tokens.unpriced(pipeline.unpriced(config, lake, start=first, end=last + timedelta(days=1)))
-
-
-def _price_moves(lake: Lake, config: Config, today: date) -> pl.DataFrame:
-    return pipeline.price_changes(config, lake, today=today)
-
-
-def _ties(lake: Lake, config: Config) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The tie-out of usage and bill, the newest month first, and its causes, the largest of each month first."""
-    ties, causes = pipeline.tie_out(config, lake), pipeline.tie_out_causes(config, lake)
-    newest = ("billing_period", "source_id")
-    return (
-        ties.with_columns(pl.col("status").str.replace_all("_", " ")).sort(newest, descending=[True, False]),
-        causes.with_columns(pl.col("cause").str.replace_all("_", " "))
-        .sort(*newest, pl.col("amount").abs(), descending=[True, False, True]),
-    )  # fmt: skip
 
 
 def _days(scope: Scope) -> tuple[date, date]:
@@ -261,11 +236,12 @@ def _table(page: Page, now: pl.DataFrame, prior: pl.DataFrame, history: pl.DataF
         money = {PRIOR: f"{before}, {page.currency}", **causes, COST: now_said}
     key = f"tokens_table_{by}_{shown}"
     parts.table(
-        _whole(drawn.select(columns)), key=key, file=f"tokens_by_{by}.csv", money=money,
+        drawn.select(columns), key=key, file=f"tokens_by_{by}.csv", money=money,
         ratios=[c for c in columns if c == CACHED],
         names={VALUE: parts.heading(by), CACHED: "Input from cache", TOP_MODEL: "Costliest model"},
         total=("Total", total, page.currency), download=lambda: rows, on_select=partial(_row_selected, key, groups),
-        configs={c: config for c, config in _COLUMNS.items() if c in columns},
+        counts=[c for c in columns if c == TOKENS],
+        configs={c: st.column_config.BarChartColumn("By month", y_min=0) for c in columns if c == HISTORY},
     )  # fmt: skip
     st.selectbox(
         "Open the days and keys behind", range(min(len(groups), ROWS_OFFERED)), index=None, key=OPEN,
@@ -278,11 +254,6 @@ def _table(page: Page, now: pl.DataFrame, prior: pl.DataFrame, history: pl.DataF
             "Each key is explained by itself: work that moved from one key to another is volume of both, so the parts "
             "sum to the same change and not to the same parts as above."
         )
-
-
-def _whole(frame: pl.DataFrame) -> pl.DataFrame:
-    """Counts without decimals: a share of a day's tokens has some, and says nothing by them."""
-    return frame.with_columns(pl.col(name).round(0).cast(pl.Int64) for name in _COUNTS if name in frame.columns)
 
 
 def close() -> None:
@@ -334,85 +305,22 @@ def _detail(page: Page, group: Group, now: pl.DataFrame, prior: pl.DataFrame, ti
     names = {CACHED: "Input from cache", "account_name": "Account"}
     by_day, by_key = st.tabs(["Days", "Keys and models"])
     with by_day:
-        days = tokens.days(mine)
         parts.table(
-            _whole(days), key="tokens_days", file="token_days.csv", names=names, ratios=(CACHED,),
+            tokens.days(mine), key="tokens_days", file="token_days.csv", names=names, ratios=(CACHED,),
             money={COST: f"Cost, {page.currency}", PER_MILLION: "Per million"},
-            total=("All days", number, page.currency), configs=_COUNTS, download=lambda: days,
+            total=("All days", number, page.currency), counts=(TOKENS, REQUESTS),
         )  # fmt: skip
     with by_key:
-        behind = tokens.keys(mine, before)
         parts.table(
-            _whole(behind), key="tokens_keys", file="token_keys.csv", names=names, ratios=(CACHED,),
+            tokens.keys(mine, before), key="tokens_keys", file="token_keys.csv", names=names, ratios=(CACHED,),
             money={COST: f"Cost, {page.currency}", PER_MILLION: "Per million", CHANGE: "Change"},
-            total=("All keys", number, page.currency), configs={TOKENS: _COUNTS[TOKENS]}, download=lambda: behind,
+            total=("All keys", number, page.currency), counts=(TOKENS,),
         )  # fmt: skip
 
 
 def _named(group: Group) -> str:
     by, value = group
     return f"{parts.heading(by).lower()} {label(value)}"
-
-
-# ------------------------------------------------------------------------------------------ what the book says besides
-def _unpriced_list(rows: pl.DataFrame) -> None:
-    st.markdown("##### Usage without a price")
-    if rows.is_empty():
-        st.caption("The price book prices all metered usage of this period.")
-        return
-    shown = rows.select("provider", "model", "operation", "reason", TOKENS, REQUESTS, "first_day", "last_day")
-    parts.table(_whole(shown), key="tokens_unpriced", file="unpriced_usage.csv", configs=_COUNTS, download=lambda: rows)
-    steps = rows.select("reason", "what_to_do").unique(maintain_order=True)
-    st.markdown("\n".join(f"- *{reason}*: {step}" for reason, step in steps.iter_rows()))
-    st.caption("Whatever the filters. What it cost is on the bill and in the figures above; the book cannot check it.")
-
-
-def _price_changes(page: Page) -> None:
-    st.markdown("##### Prices that changed")
-    rows = page.compute(_price_moves, page.config, page.coverage.last)
-    rows = rows.filter(pl.col(CURRENCY) == page.currency)
-    if rows.is_empty():
-        st.caption("No price differs from last month's or from the price book.")
-        return
-    what = pl.coalesce("model", "sku").alias("model")
-    kind = pl.concat_str(pl.col("kind").str.replace_all("_", " "), pl.lit(", "), "unit", ignore_nulls=True)
-    shown = rows.select(
-        "since", what, kind.alias("kind"), "against", decimal_text("before"), decimal_text("after"),
-        (pl.col("ratio") - 1).alias("ratio"), "yearly_effect",
-    )  # fmt: skip
-    prices = {n: st.column_config.TextColumn(n.capitalize(), alignment="right") for n in ("before", "after")}
-    parts.table(
-        shown, key="tokens_prices", file="price_changes.csv", ratios=("ratio",),
-        names={"kind": "What, per", "ratio": "Change, %"},
-        money={"yearly_effect": f"A year, {page.currency}"}, configs=prices,
-        total=("Effect a year", summed(rows, "yearly_effect"), page.currency), download=lambda: rows,
-    )  # fmt: skip
-    st.caption("Whatever the filters. A year: the difference times the quantity of a year at today's use.")
-
-
-def _tie_out(page: Page) -> None:
-    ties, causes = page.compute(_ties, page.config)
-    with st.expander(f"Does usage x price book come to the bill? {_tied(ties)}"):
-        if ties.is_empty():
-            st.caption("No source brings both usage and a bill.")
-            return
-        parts.table(
-            ties, key="tokens_ties", file="token_tie_out.csv", ratios=("residual_ratio",),
-            money={name: name.capitalize() for name in ("billed", "priced", "residual")},
-        )  # fmt: skip
-        if not causes.is_empty():
-            parts.table(
-                causes.filter(pl.col("amount").abs() >= CENT), key="tokens_causes", file="token_tie_out_causes.csv",
-                money={"amount": "Amount"}, download=lambda: causes,
-            )  # fmt: skip
-        st.caption("residual = billed − usage x price book; the causes of a period sum to its residual.")
-
-
-def _tied(ties: pl.DataFrame) -> str:
-    if ties.is_empty():
-        return ""
-    tied = (ties["status"] == "tied out").sum()
-    return f"{tied} of {len(ties)} billing periods tie out."
 
 
 def _method(page: Page) -> None:

@@ -297,6 +297,7 @@ def test_a_row_that_filters_take_away_is_an_answer(company: Path) -> None:
     app = opened(company, "tokens", f_team=["Sales"], **{tokens_page.GROUP: ("use_case", "assistant")})
     assert not app.exception
     assert "The days and keys behind 0.00 USD: use case assistant" in words(app)
+    assert len(app.get("vega_lite_chart")) == 5  # none of days
 
 
 def test_without_a_period_before_there_is_no_change(company: Path) -> None:
