@@ -115,7 +115,7 @@ def _differences(bill: pl.DataFrame, metered: pl.DataFrame) -> pl.DataFrame:
     charges = charged.filter(is_usage).group_by(_CELL).agg(pl.col("billed").sum())
     used = pair.metered.with_columns(_left_out=_is_left_out()).group_by(*_CELL, "_left_out").agg(
         priced=pl.col("list_cost").sum(),
-        reason=pl.col("reason").filter(pl.col("list_cost").is_null()).first(),
+        reason=pl.col("reason").filter(pl.col("list_cost").is_null()).min(),
         unpriced=pl.col("list_cost").is_null().any(),
     )  # fmt: skip
     ends = pl.col("day").max().over("source_id")
@@ -179,7 +179,7 @@ def _note(cause: Any, cells: pl.DataFrame) -> str:
         return CAUSES[cause]
     models = (
         cells.group_by("model", "kind")
-        .agg(pl.col("billed", "priced", "amount").sum(), pl.col("reason").first(), pl.col("day").n_unique(),
+        .agg(pl.col("billed", "priced", "amount").sum(), pl.col("reason").min(), pl.col("day").n_unique(),
              first=pl.col("day").min(), last=pl.col("day").max())
         .sort(-pl.col("amount").abs(), "model", "kind")
         .to_dicts()

@@ -93,7 +93,7 @@ def tie_out(context: typer.Context, period: Period = None) -> None:
 
 
 def _spend(current: Session, by: str, start: str | None, end: str | None) -> None:
-    words = [word.strip() for word in by.split(",") if word.strip()]
+    words = list(dict.fromkeys(word.strip() for word in by.split(",") if word.strip()))
     facts = tokens.facts(current.config, current.lake, **_days(start, end))
     rows, totals = tokens.spend(facts, words), tokens.spend(facts)
     if rows.is_empty():
