@@ -1,5 +1,6 @@
 """Columns of a bill by AWS's names, however a file spells them, and the cells that line_items.py reads."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -103,6 +104,7 @@ def object_of(columns: Mapping[str, str], kinds: Kinds) -> pl.Expr:
 def json_of(values: Mapping[str, pl.Expr]) -> pl.Expr:
     """One JSON object of text values without those that are null; null where all are."""
     text = pl.struct(value.cast(pl.String).alias(key) for key, value in values.items()).struct.json_encode()
-    # a quote inside a value is escaped, so a whole quoted key before :null is a key
-    filled = text.str.replace_all(r'"(?:[^"\\]|\\.)*":null,?', "").str.replace(r",\}$", "}")
+    keys = "|".join(re.escape(json.dumps(key, ensure_ascii=False)) for key in values)
+    # a quote inside a value is escaped, so a whole quoted key is never part of one
+    filled = text.str.replace_all(f"(?:{keys}):null,?", "").str.replace(r",\}$", "}")
     return pl.when(filled != "{}").then(filled)

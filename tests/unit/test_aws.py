@@ -138,6 +138,13 @@ def test_tags_of_every_spelling_name_the_owner(key: str, tmp_path: Path) -> None
     assert tags[s.TAGS][1] is None
 
 
+def test_tags_may_hold_anything(tmp_path: Path) -> None:
+    """Quotes, commas, braces and what looks like JSON in keys and values come out as they went in."""
+    tags = {"user:a b": ':null,"x":null}', "user:(c)": 'say "hi", \\ é', "user:team": ",}", "aws:empty": ""}
+    row = LEGACY | {f"resourceTags/{key}": value for key, value in tags.items()}
+    assert json.loads(str(only(write_csv(tmp_path / "bill.csv", row))[s.TAGS])) == {k: v for k, v in tags.items() if v}
+
+
 def test_columns_that_come_and_go_are_no_matter(tmp_path: Path) -> None:
     """Two months with other sets of columns load side by side."""
     write_csv(tmp_path / "bill" / "a.csv", LEGACY)
