@@ -1,5 +1,6 @@
 """`finops export`: files for budgeting, and a FOCUS dataset."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 
 from finops.cli.session import Format, session
 from finops.focus_rules import VERSIONS
+from finops.pipeline.exported import ExportedFile
 from finops.pipeline.exports import export
 from finops.pipeline.focus_export import FORMS, FocusExport
 
@@ -35,19 +37,24 @@ def export_files(
     run = export(current.config, current.lake, directory=directory, focus=focus, form=form, say=say)
     if as_lines:
         return
-    rows = [
+    document = {"focus": _focus(run.focus)} if run.focus else None
+    current.show(pl.DataFrame(_amounts(run.files)), key="files", document=document)
+
+
+def _amounts(files: Iterable[ExportedFile]) -> list[dict[str, object]]:
+    """One record for each file and currency."""
+    return [
         {"path": str(file.path), "rows": file.rows, "measure": file.measure, "currency": currency, "total": total}
-        for file in run.files
+        for file in files
         for currency, total in (file.totals.items() or [(None, None)])
     ]
-    current.show(pl.DataFrame(rows), key="files", document={"focus": _focus(run.focus)} if run.focus else None)
 
 
 def _focus(written: FocusExport) -> dict[str, object]:
-    """The FOCUS part of the JSON: files without amounts, and each broken rule."""
+    """The FOCUS part of the JSON: the other datasets, and each broken rule."""
     return {
         "version": written.version,
-        "other_files": [str(path) for path in written.others],
+        "other_files": _amounts(written.others),
         "report": str(written.report),
         "findings": written.findings.to_dicts(),
     }

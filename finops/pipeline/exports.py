@@ -1,5 +1,6 @@
 """Exports: spend for budgeting, actuals beside forecast and budget, and FOCUS files, each tied to the lake."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -29,7 +30,7 @@ SPEND_DIMENSIONS: Final = ("team", "use_case", "purpose", "cost_center")
 
 @dataclass(frozen=True)
 class ExportRun:
-    """The files of one export: those with amounts, each tied to the lake, and the FOCUS files where asked for."""
+    """The files of one export, each tied to the lake, and where asked for what else there is of FOCUS."""
 
     files: tuple[ExportedFile, ...]
     focus: FocusExport | None = None
@@ -49,8 +50,7 @@ def export(
     Each file appears whole or not at all, and is read back: raises LakeError where its sum is not the lake's. Raises
     CallError for a FOCUS version or form that is not written, and for a directory that is a file.
     """
-    if focus is not None:
-        check_call(focus, form)
+    check_call(focus, form)
     folder = directory or config.outputs
     if folder.is_file():
         raise CallError(f"{folder} is a file", expected="a folder, or a new name", next_step="name another folder")
@@ -59,13 +59,12 @@ def export(
         _actual_forecast_budget(config, lake, folder / "actual_forecast_budget.csv"),
     ]
     written = None if focus is None else export_focus(lake, folder, version=focus, form=form)
-    files += written.tied if written else ()
-    for file in files:
-        totals = ", ".join(f"{amount:,.2f} {currency}" for currency, amount in file.totals.items()) or "nothing"
-        say(f"{file.path}: {file.rows:,} rows, {totals} ({file.measure})")
     if written:
-        for path in written.others:
-            say(f"{path}: no amounts")
+        files.append(written.charges)
+    for file in (*files, *(written.others if written else ())):
+        totals = ", ".join(f"{amount:,.2f} {currency}" for currency, amount in file.totals.items()) or "nothing"
+        say(f"{file.path}: {file.rows:,} rows" + (f", {totals} ({file.measure})" if file.measure else ""))
+    if written:
         say(f"{written.report}: {_findings(written)}")
     return ExportRun(tuple(files), written)
 
@@ -74,9 +73,9 @@ def _findings(written: FocusExport) -> str:
     """What the rules of FOCUS say, in a line."""
     if written.findings.is_empty():
         return f"every rule of FOCUS {written.version} holds"
-    rules = written.findings.select("dataset", "column", "rule").n_unique()
-    columns = ", ".join(written.findings["column"].unique(maintain_order=True).head(3))
-    return f"{rules} rules of FOCUS {written.version} do not hold for some rows: {columns}, ..."
+    rules = written.findings.unique(["dataset", "column", "rule"], maintain_order=True)
+    counts = ", ".join(f"{dataset} {count}" for dataset, count in Counter(rules["dataset"]).items())
+    return f"{len(rules)} rules of FOCUS {written.version} do not hold for some rows ({counts})"
 
 
 def _spend_by_month(lake: Lake, path: Path) -> ExportedFile:

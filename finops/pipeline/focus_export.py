@@ -33,13 +33,13 @@ _ROW_GROUP: Final = 100_000
 class FocusExport:
     """The FOCUS files that were written.
 
-    tied: those with amounts, each tied to the lake. others: those without. findings: the rules that are broken, as in
-    the file `report`; columns finops.focus_rules.FINDINGS.
+    others: Invoice Detail and Billing Period; the latter has no amounts. findings: the rules that are broken, as in the
+    file `report`; columns finops.focus_rules.FINDINGS.
     """
 
     version: str
-    tied: tuple[ExportedFile, ...]
-    others: tuple[Path, ...]
+    charges: ExportedFile
+    others: tuple[ExportedFile, ...]
     report: Path
     findings: pl.DataFrame
 
@@ -52,34 +52,37 @@ def export_focus(lake: Lake, folder: Path, *, version: str, form: str = "csv") -
     """
     check_call(version, form)
     stem = f"focus_{version.replace('.', '_')}"
-    charges = folder / f"{stem}.{form}"
-    files, others = [_write_charges(lake, charges, version, form)], list[Path]()
-    findings = [check(scan(charges), version)]
-    if version == s.FOCUS_VERSION:
-        invoices = _invoice_detail(lake)
-        if len(invoices):
-            path = folder / f"{stem}_invoice_detail.{form}"
-            _write_small(path, invoices, form)
+    charges = _write_charges(lake, folder / f"{stem}.{form}", version, form)
+    findings, others = [check(scan(charges.path), version)], list[ExportedFile]()
+    for name, rows in _other_datasets(lake, version).items():
+        path = folder / f"{stem}_{name}.{form}"
+        _write_small(path, rows, form)
+        if s.BILLED_COST in rows.columns:
             expected = totals(lake.scan("invoices"), ["amount"], "currency")["amount"]
-            files.append(tied(path, s.BILLING_CURRENCY, {s.BILLED_COST: expected}))
-            findings.append(check(scan(path), version, "InvoiceDetail"))
-        others.append(folder / f"{stem}_billing_period.{form}")
-        _write_small(others[0], _billing_periods(lake), form)
-        findings.append(check(scan(others[0]), version, "BillingPeriod"))
+            others.append(tied(path, s.BILLING_CURRENCY, {s.BILLED_COST: expected}))
+        else:
+            others.append(ExportedFile(path, len(rows), "", {}))
+        findings.append(check(scan(path), version, name.title().replace("_", "")))
     report = folder / f"{stem}_findings.csv"
     found = pl.concat(findings)
     _write_small(report, found, "csv")
-    return FocusExport(version, tuple(files), tuple(others), report, found)
+    return FocusExport(version, charges, tuple(others), report, found)
 
 
-def check_call(version: str, form: str) -> None:
-    """Raises CallError for a FOCUS version or a form of file that is not written."""
-    if version not in VERSIONS:
+def check_call(version: str | None, form: str) -> None:
+    """Raises CallError for a FOCUS version or a form of file that is not written, and for a form without a version."""
+    if version not in (None, *VERSIONS):
         raise CallError(
             f"FOCUS {version}", expected=f"one of {', '.join(VERSIONS)}", next_step=f"use --focus {s.FOCUS_VERSION}"
         )
     if form not in FORMS:
         raise CallError(f"--as {form}", expected=" or ".join(FORMS), next_step="correct --as")
+    if version is None and form != FORMS[0]:
+        raise CallError(
+            f"--as {form} without --focus",
+            expected="a version, because only FOCUS files have another form than CSV",
+            next_step=f"add --focus {s.FOCUS_VERSION}",
+        )
 
 
 # ------------------------------------------------------------------------------------------------------ Cost and Usage
@@ -169,6 +172,14 @@ def _write_small(path: Path, rows: pl.DataFrame, form: str) -> None:
 
 
 # -------------------------------------------------------------------------------------------- the other datasets of 1.4
+def _other_datasets(lake: Lake, version: str) -> dict[str, pl.DataFrame]:
+    """What the lake knows beside charges, by the ending of its file's name."""
+    if version != s.FOCUS_VERSION:
+        return {}
+    invoices = _invoice_detail(lake)
+    return {**({"invoice_detail": invoices} if len(invoices) else {}), "billing_period": _billing_periods(lake)}
+
+
 def _invoice_detail(lake: Lake) -> pl.DataFrame:
     """The invoices that finance keeps, one row each; what an invoice does not say stays empty."""
     start = pl.col("billing_period").str.to_datetime("%Y-%m", time_unit="us", time_zone="UTC")

@@ -63,7 +63,7 @@ def test_export_and_ingest_reach_a_fixed_point(rows: list[dict[str, str | None]]
         folder = Path(name)
         focus_rows(*rows).cast(pl.String).write_parquet(folder / "bill.parquet")
         first = held(folder / "bill.parquet", folder / "first")
-        file = export_focus(first, folder / "out", version=version, form=form).tied[0].path
+        file = export_focus(first, folder / "out", version=version, form=form).charges.path
         second = held(file, folder / "second")
         costs = list(s.COSTS.values())
         assert totals(first.scan("charges"), costs, s.BILLING_CURRENCY) == totals(

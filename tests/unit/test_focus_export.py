@@ -77,7 +77,7 @@ def plain(rows: pl.LazyFrame) -> pl.DataFrame:
 
 
 def charges_file(written: FocusExport) -> Path:
-    return written.tied[0].path
+    return written.charges.path
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -203,7 +203,7 @@ def test_a_wrong_call_writes_nothing(billed: Lake, tmp_path: Path, version: str,
 def test_an_empty_lake_exports_headers(lake: Lake, tmp_path: Path) -> None:
     """A lake without charges gives files with columns and no rows, and no finding."""
     written = export_focus(lake, tmp_path, version="1.4")
-    assert written.tied[0].rows == 0
+    assert written.charges.rows == 0
     assert written.findings.is_empty()
 
 
@@ -217,7 +217,7 @@ def test_invoices_and_billing_periods(billed: Lake, tmp_path: Path, form: str) -
     with billed.transaction("test") as tx:
         tx.replace("invoices", pl.DataFrame([invoice], schema=s.TABLES["invoices"].columns))
     written = export_focus(billed, tmp_path, version="1.4", form=form)
-    detail = written.tied[1]
+    detail, periods_file = written.others
     assert detail.totals == {"USD": D("6.25")}
     row = scan(detail.path).collect().to_dicts()[0]
     assert list(row)[:-1] == [c.name for c in columns("1.4", "InvoiceDetail")]
@@ -228,7 +228,7 @@ def test_invoices_and_billing_periods(billed: Lake, tmp_path: Path, form: str) -
         **({name: f"2026-{day}T00:00:00Z" for name, day in (("BillingPeriodStart", "09-01"),
             ("BillingPeriodEnd", "10-01"), ("InvoiceIssueDate", "10-03"))} if form == "csv" else {}),
     }  # fmt: skip
-    periods = scan(written.others[0]).sort("BillingPeriodStart").collect()
+    periods = scan(periods_file.path).sort("BillingPeriodStart").collect()
     assert periods["BillingPeriodStatus"].to_list() == ["Closed", "Open"]
     listed = written.findings.filter(pl.col("dataset") == "InvoiceDetail")["column"].to_list()
     assert {"ChargeCategory", "PaymentTerms", "InvoiceDetailId"} <= set(listed)
@@ -243,7 +243,9 @@ def test_a_period_is_closed_by_what_came_after(billed: Lake, tmp_path: Path) -> 
         with billed.transaction("test") as tx:
             tx.replace("loads", frame)
         written = export_focus(billed, tmp_path, version="1.4")
-        status.append(scan(written.others[0]).sort("BillingPeriodStart").collect()["BillingPeriodStatus"].to_list())
+        status.append(
+            scan(written.others[0].path).sort("BillingPeriodStart").collect()["BillingPeriodStatus"].to_list()
+        )
     assert status == [["Closed", "Open"], ["Closed", "Closed"]]
 
 
