@@ -50,7 +50,7 @@ def render(page: Page) -> None:
         return
     now, prior = _facts(page)
     if unfollowed := tokens.unfollowed(page.scope):
-        st.caption(f"Tokens know nothing of: {', '.join(unfollowed)}. This page shows effective cost without it.")
+        st.caption(f"Tokens know nothing of: {', '.join(unfollowed)}. Here that is left out, and cost is effective.")
     if now.is_empty() and prior.is_empty():
         st.info("No spend on model APIs matches these filters. Take a chip off, or widen the period.")
         return
@@ -61,8 +61,10 @@ def render(page: Page) -> None:
     cost, volume, _, _ = figures
     said = tokens.sentence(page.scope, cost, volume, tokens.changed(now, prior, "use_case"), whole)
     st.subheader(said, anchor=False)
-    unpriced = page.compute(token_prices.unpriced, page.config, *_days(page.scope))
-    _metrics(page, *figures, unpriced)
+    unpriced, unpriced_before = (
+        page.compute(token_prices.unpriced, page.config, *_days(scope)) for scope in (page.scope, page.scope.prior())
+    )
+    _metrics(page, *figures, unpriced, summed(unpriced_before, TOKENS))
     left, right = st.columns([3, 2], gap="large")
     with left:
         _bridge(page, cost, whole)
@@ -114,8 +116,9 @@ def _days(scope: Scope) -> tuple[date, date]:
 
 # ------------------------------------------------------------------------------------------------------------ figures
 def _metrics(
-    page: Page, cost: Figure, volume: Figure, per_million: Figure, cached: Figure, unpriced: pl.DataFrame
-) -> None:
+    page: Page, cost: Figure, volume: Figure, per_million: Figure, cached: Figure, unpriced: pl.DataFrame,
+    unpriced_before: Decimal,
+) -> None:  # fmt: skip
     places = st.columns(5)
     with places[0]:
         parts.metric(
@@ -141,9 +144,10 @@ def _metrics(
         )  # fmt: skip
     with places[4]:
         missing, count = summed(unpriced, TOKENS), unpriced.filter(pl.col(TOKENS) > 0)["model"].n_unique()
+        was = compact(unpriced_before) if unpriced_before else "none"
         parts.metric(
             "Unpriced tokens", compact(missing) if missing else "none", judged="bad" if missing else "good",
-            note=f"{count} model{'' if count == 1 else 's'}" if missing else "the book prices all",
+            note=f"{count} model{'' if count == 1 else 's'}, was {was}",
             help_text="Metered tokens without a price in the book, whatever the filters. Their cost is on the bill; "
             "the list below says why and what to do.",
         )  # fmt: skip
@@ -173,9 +177,9 @@ def _bridge(page: Page, cost: Figure, whole: pl.DataFrame) -> None:
     parts.chart(drawn, key="tokens_bridge", says=f"From {compact(cost.prior)} to {compact(cost.value)}: {said}")
     st.caption(
         "Volume: more or fewer tokens of each use case, at its own price; growth of a dear one raises the price per "
-        "million without any price change. Model mix: dearer or cheaper models. Cache "
-        "and output: how much of a model's tokens is read from the cache, and how much is output. Price: another price "
-        "for the same token. Not metered: cost that comes without tokens."
+        "million without any price change. Model mix: dearer or cheaper models. Cache and output: how much of a "
+        "model's tokens is read from the cache, and how much is output. Price: another price for the same token. Not "
+        "metered: cost that comes without tokens."
     )
 
 

@@ -101,6 +101,17 @@ def test_days_and_keys_sum_to_their_row(sides: tuple[pl.DataFrame, pl.DataFrame]
     assert summed(ended, "change") == -51
 
 
+def test_a_period_without_facts_is_an_answer(sides: tuple[pl.DataFrame, pl.DataFrame]) -> None:
+    """Where all use has ended, each view still draws: the change is what there was, and nothing is counted."""
+    now, prior = sides[0].clear(), sides[1]
+    rows = tokens.table(now, prior, "use_case")
+    assert summed(rows, "change") == summed(rows, "volume") == -51
+    assert rows[TOKENS].is_null().all()
+    cost, volume, *_ = tokens.figures(now, prior, "USD")
+    said = tokens.sentence(OCTOBER, cost, volume, tokens.changed(now, prior, "use_case"), tokens.changed(now, prior))
+    assert said.startswith("October 2026: 0.00 USD (– tokens), down 100 % on September 2026")
+
+
 def test_filters_follow_the_columns_of_facts(facts: pl.DataFrame) -> None:
     """Dimensions of the ledger narrow facts by their own columns; None means charges without a value."""
     assert len(tokens.narrowed(facts, OCTOBER.only(s.TEAM, None))) == 1
