@@ -14,8 +14,9 @@ from finops.pipeline.budgets import budget_status
 from finops.store import Lake
 from reports import charts
 from reports.screens import parts
+from reports.screens import tokens as token_page
 from reports.screens.page import Page
-from reports.views import movement, standing
+from reports.views import movement, standing, tokens
 from reports.views.budgets import budgets_of, same_scope
 from reports.views.scope import Scope, add_months, word
 from reports.views.spend import COST, summed
@@ -29,9 +30,8 @@ RATES = {
     "cost_per_accelerator_hour": (
         "Per accelerator-hour", "Cost of charges that name accelerators / their accelerator-hours.",
     ),
-    "cost_per_million_tokens": (
-        "Per million tokens",
-        "Cost of charges that name tokens / their tokens x 1,000,000; the page Tokens counts metered usage too.",
+    tokens.PER_MILLION: (
+        "Per million tokens", "Cost of what is counted in tokens / its tokens x 1,000,000; the page Tokens says why.",
     ),
 }  # fmt: skip
 
@@ -40,13 +40,13 @@ def render(page: Page) -> None:
     """Draw the page."""
     parts.title("What are we spending on AI?", page)
     scope = page.scope
-    spend, gpu, tokens, unowned = page.compute(standing.figures, scope, page.currency)
+    spend, gpu, unowned = page.compute(standing.figures, scope, page.currency)
     budgets = budgets_of(page.compute(_budget_status, page.config), scope, page.currency)
     ours = budgets.filter((pl.col("scope") == same_scope(scope)) & (pl.col("cost") == scope.cost))
     against = f"{ours['standing'][0]} budget" if len(ours) else None
     drivers = page.compute(movement.movers, scope, s.USE_CASE)
     st.subheader(headline(scope, spend, drivers, kind="use case", against_budget=against), anchor=False)
-    _metrics(page, ours, spend, gpu, tokens, unowned)
+    _metrics(page, ours, spend, gpu, *_per_million(page), unowned)
     left, right = st.columns([3, 2], gap="large")
     with left:
         _history(page)
@@ -61,12 +61,19 @@ def render(page: Page) -> None:
     _method(page)
 
 
+def _per_million(page: Page) -> list[standing.Figure]:
+    """What a million tokens cost, as on the page on tokens; nothing where its facts cannot follow the filters."""
+    if tokens.unfollowed(page.scope):
+        return []
+    return [tokens.figures(*token_page.facts(page), page.currency)[2]]
+
+
 def _metrics(page: Page, budget: pl.DataFrame, *figures: standing.Figure) -> None:
-    spend, gpu, tokens, unowned = figures
+    spend, *rates, unowned = figures
     drawn = [partial(_spend_metric, page, spend)]
     if len(budget):
         drawn.append(partial(_budget_metric, page, budget.row(0, named=True)))
-    drawn += [partial(_rate_metric, page, f) for f in (gpu, tokens) if f.value is not None]
+    drawn += [partial(_rate_metric, page, f) for f in rates if f.value is not None]
     drawn.append(partial(_unowned_metric, page, unowned, spend))
     for place, draw in zip(st.columns(len(drawn)), drawn, strict=True):
         with place:

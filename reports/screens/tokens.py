@@ -48,7 +48,7 @@ def render(page: Page) -> None:
             "finops.toml, and with cloud bills that hold model APIs.",
         )  # fmt: skip
         return
-    now, prior = _facts(page)
+    now, prior = facts(page)
     if unfollowed := tokens.unfollowed(page.scope):
         st.caption(f"Tokens know nothing of: {', '.join(unfollowed)}. Here that is left out, and cost is effective.")
     if now.is_empty() and prior.is_empty():
@@ -81,7 +81,7 @@ def render(page: Page) -> None:
 
 
 # --------------------------------------------------------------------------------------------------------------- data
-def _facts(page: Page) -> tuple[pl.DataFrame, pl.DataFrame]:
+def facts(page: Page) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The facts of the period and of the one before that the filters mean."""
     (first, _), (_, last) = _days(page.scope.prior()), _days(page.scope)
     found = page.compute(_facts_between, page.config, first, last)

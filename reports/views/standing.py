@@ -12,7 +12,6 @@ from finops.store import Lake
 from reports.views.scope import Scope
 from reports.views.spend import daily
 
-MILLION: Final = Decimal(1_000_000)
 BREACH: Final = "breach"
 
 
@@ -37,28 +36,27 @@ class Figure:
 
 
 def figures(source: Lake | pl.LazyFrame, scope: Scope, currency: str) -> tuple[Figure, ...]:
-    """The top row in one currency: spend, cost per accelerator-hour, cost per million tokens, spend without an owner.
+    """The top row in one currency: spend, cost per accelerator-hour, spend without an owner.
 
-    cost per accelerator-hour [currency / h] = cost of charges with accelerator-hours / those hours; cost per million
-    tokens = cost of charges with tokens / tokens x 10^6; unowned = cost of charges whose owner nobody knows.
+    cost per accelerator-hour [currency / h] = cost of charges with accelerator-hours / those hours; unowned = cost of
+    charges whose owner nobody knows.
     """
     now = _sums(daily(source), scope, currency)
     then = _sums(daily(source), scope.prior(), currency)
 
-    def figure(name: str, unit: str, amount: str, per: str | None = None, times: Decimal = Decimal(1)) -> Figure:
-        return Figure(name, unit, _rate(now, amount, per, times), _rate(then, amount, per, times))
+    def figure(name: str, unit: str, amount: str, per: str | None = None) -> Figure:
+        return Figure(name, unit, _rate(now, amount, per), _rate(then, amount, per))
 
     return (
         figure("spend", currency, "spend"),
         figure("cost_per_accelerator_hour", f"{currency} per accelerator-hour", "gpu", "hours"),
-        figure("cost_per_million_tokens", f"{currency} per million tokens", "token_cost", "tokens", MILLION),
         figure("unowned_spend", currency, "unowned"),
     )
 
 
 def _sums(frame: pl.LazyFrame, scope: Scope, currency: str) -> dict[str, Decimal]:
     cost = pl.col(scope.measure)
-    hours, tokens = pl.col(s.ACCELERATOR_HOURS).fill_null(0), pl.col(s.TOKENS).fill_null(0)
+    hours = pl.col(s.ACCELERATOR_HOURS).fill_null(0)
     row = (
         scope.filter(frame)
         .filter(pl.col(s.BILLING_CURRENCY) == currency)
@@ -66,8 +64,6 @@ def _sums(frame: pl.LazyFrame, scope: Scope, currency: str) -> dict[str, Decimal
             cost.sum().alias("spend"),
             cost.filter(hours > 0).sum().alias("gpu"),
             hours.sum().alias("hours"),
-            cost.filter(tokens > 0).sum().alias("token_cost"),
-            tokens.sum().alias("tokens"),
             cost.filter(pl.col(s.OWNER_STATUS) == "none").sum().alias("unowned"),
         )
         .collect()
@@ -75,10 +71,10 @@ def _sums(frame: pl.LazyFrame, scope: Scope, currency: str) -> dict[str, Decimal
     return row.row(0, named=True)
 
 
-def _rate(sums: dict[str, Decimal], amount: str, per: str | None, times: Decimal) -> Decimal | None:
+def _rate(sums: dict[str, Decimal], amount: str, per: str | None) -> Decimal | None:
     if per is None:
         return sums[amount]
-    return sums[amount] / sums[per] * times if sums[per] else None
+    return sums[amount] / sums[per] if sums[per] else None
 
 
 def open_alerts(lake: Lake) -> pl.DataFrame:

@@ -5,6 +5,7 @@ exist for spend on model APIs only.
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Final
 
 import polars as pl
@@ -15,7 +16,7 @@ from finops.token_ledger import CACHE_READ, CACHE_WRITE, UNCACHED, WHO, canonica
 from reports.views.movement import CHANGE, PRIOR, RATIO, START, VALUE
 from reports.views.scope import Scope, word
 from reports.views.spend import COST, CURRENCY, summed
-from reports.views.standing import MILLION, Figure
+from reports.views.standing import Figure
 from reports.views.words import compact, headline
 
 TOKENS, REQUESTS, PER_MILLION, CACHED, TOP_MODEL = (
@@ -23,6 +24,7 @@ TOKENS, REQUESTS, PER_MILLION, CACHED, TOP_MODEL = (
 )  # fmt: skip
 GROUPS: Final = ("use_case", "team", "key", "model", "provider")
 """What the table is grouped by."""
+MILLION: Final = Decimal(1_000_000)
 METERED_COST: Final = "metered_cost"
 PARTS: Final[Mapping[str, str]] = {
     "volume": "Volume", "mix": "Model mix", "cache": "Cache and output", "price": "Price", NOT_METERED: "Not metered",

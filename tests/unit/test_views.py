@@ -210,16 +210,15 @@ def test_values_come_costliest_first() -> None:
 
 # --- figures and words
 def test_rates_divide_only_the_cost_that_has_the_quantity() -> None:
-    """Cost per accelerator-hour and per million tokens leave out the charges that have neither."""
+    """Cost per accelerator-hour leaves out the charges that have none."""
     frame = daily(
-        {"cost": D(30), s.ACCELERATOR_HOURS: D(10)}, {"cost": D(8), s.TOKENS: D(2_000_000)},
+        {"cost": D(30), s.ACCELERATOR_HOURS: D(10)}, {"cost": D(8)},
         {"cost": D(100), s.OWNER_STATUS: "none"},
         {"cost": D(15), s.ACCELERATOR_HOURS: D(10), s.CHARGE_DATE: date(2026, 9, 3)},
     )  # fmt: skip
-    spent, hour, tokens, unowned = figures(frame, Scope(start=date(2026, 10, 1), end=date(2026, 10, 31)), "USD")
-    assert (spent.value, hour.value, tokens.value, unowned.value) == (D(138), D(3), D(4), D(100))
+    spent, hour, unowned = figures(frame, Scope(start=date(2026, 10, 1), end=date(2026, 10, 31)), "USD")
+    assert (spent.value, hour.value, unowned.value) == (D(138), D(3), D(100))
     assert (hour.prior, hour.change_ratio) == (D("1.5"), D(1))
-    assert (tokens.prior, tokens.change_ratio) == (None, None)
 
 
 @pytest.mark.parametrize(
