@@ -1,5 +1,6 @@
 """FOCUS out: all billed charges of all sources as one dataset of a FOCUS version, and what the rules say of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -10,7 +11,7 @@ from finops import schema as s
 from finops.errors import CallError, LakeError
 from finops.focus_rules import DRAFT_KEYS, VERSIONS, check, columns
 from finops.freshness import ACTIVE_DAYS, billed_to
-from finops.pipeline.exported import ExportedFile, scan, tied, totals
+from finops.pipeline.exported import ExportedFile, Totals, scan, tied, totals
 from finops.store import Lake
 from reports.export import csv_text, decimal_text, write_whole
 from reports.views.spend import COST, CURRENCY, spend
@@ -55,17 +56,17 @@ def export_focus(lake: Lake, folder: Path, *, version: str, form: str = "csv") -
     charges = _write_charges(lake, folder / f"{stem}.{form}", version, form)
     findings, others = [check(scan(charges.path), version)], list[ExportedFile]()
     for name, rows in _other_datasets(lake, version).items():
-        path = folder / f"{stem}_{name}.{form}"
-        _write_small(path, rows, form)
+        path, write = folder / f"{stem}_{name}.{form}", _writer(rows, form)
         if s.BILLED_COST in rows.columns:
             expected = totals(lake.scan("invoices"), ["amount"], "currency")["amount"]
-            others.append(tied(path, s.BILLING_CURRENCY, {s.BILLED_COST: expected}))
+            others.append(_write_tied(path, write, {s.BILLED_COST: expected}))
         else:
+            write_whole(path, write)
             others.append(ExportedFile(path, len(rows), "", {}))
         findings.append(check(scan(path), version, name.title().replace("_", "")))
     report = folder / f"{stem}_findings.csv"
     found = pl.concat(findings)
-    _write_small(report, found, "csv")
+    write_whole(report, _writer(found, "csv"))
     return FocusExport(version, charges, tuple(others), report, found)
 
 
@@ -89,11 +90,12 @@ def check_call(version: str | None, form: str) -> None:
 def dataset(lake: Lake, version: str) -> pl.LazyFrame:
     """All billed charges with exactly the columns of a FOCUS version, by name, and then OURS."""
     billed = lake.scan("charges").filter(pl.col(s.LEDGER_ROLE) == s.BILLED)
+    category = pl.col(s.SERVICE_CATEGORY) + "/"
     written = {
         **{column.name: _compact(column.name) for column in columns(version) if column.data_type == "JSON"},
         s.PROVIDER_NAME: pl.col(s.SERVICE_PROVIDER_NAME),
         s.PUBLISHER_NAME: _publisher(),
-        s.SERVICE_SUBCATEGORY: pl.col(s.SERVICE_SUBCATEGORY).str.strip_prefix(pl.col(s.SERVICE_CATEGORY) + "/"),
+        s.SERVICE_SUBCATEGORY: pl.col(s.SERVICE_SUBCATEGORY).str.strip_prefix(category.fill_null("")),
         s.SKU_PRICE_DETAILS: _price_details(),
     }
     names = (*(column.name for column in columns(version)), *OURS)
@@ -132,7 +134,8 @@ def _price_details() -> pl.Expr:
     )  # fmt: skip
     inside = own.str.strip_prefix("{").str.strip_suffix("}")
     both = pl.concat_str(pl.when(inside != "").then(inside), added, separator=",", ignore_nulls=True)
-    return pl.when(added == "").then(own).otherwise("{" + both + "}")
+    is_object = own.is_null() | own.str.starts_with("{")
+    return pl.when(is_object & (added != "")).then("{" + both + "}").otherwise(own)
 
 
 def _write_charges(lake: Lake, path: Path, version: str, form: str) -> ExportedFile:
@@ -147,28 +150,32 @@ def _write_charges(lake: Lake, path: Path, version: str, form: str) -> ExportedF
             expected="the same amounts per currency",
             next_step="ingest the sources again with --replace",
         )
+    if form == "parquet":
+        return _write_tied(path, lambda part: rows.sink_parquet(part, row_group_size=_ROW_GROUP), expected)
+    amounts = [name for name, kind in rows.collect_schema().items() if kind == s.MONEY]
+    text = rows.with_columns(map(decimal_text, amounts))
+    return _write_tied(path, lambda part: text.sink_csv(part, datetime_format=_TIME_FORMAT), expected)
+
+
+def _write_tied(path: Path, write: Callable[[Path], object], expected: Totals) -> ExportedFile:
+    """Put a file in place once it is read back and its amounts are those expected."""
     written: list[ExportedFile] = []
 
-    def write(part: Path) -> None:
-        if form == "parquet":
-            rows.sink_parquet(part, row_group_size=_ROW_GROUP)
-        else:
-            amounts = [name for name, kind in rows.collect_schema().items() if kind == s.MONEY]
-            rows.with_columns(map(decimal_text, amounts)).sink_csv(part, datetime_format=_TIME_FORMAT)
+    def write_and_read(part: Path) -> None:
+        write(part)
         written.append(tied(part, s.BILLING_CURRENCY, expected, name=path))
 
-    write_whole(path, write)
+    write_whole(path, write_and_read)
     return written[0]
 
 
-def _write_small(path: Path, rows: pl.DataFrame, form: str) -> None:
-    """Write a frame of few rows."""
+def _writer(rows: pl.DataFrame, form: str) -> Callable[[Path], object]:
+    """What writes a frame of few rows into a file."""
     if form == "parquet":
-        write_whole(path, rows.write_parquet)
-        return
+        return rows.write_parquet
     times = [pl.col(name).dt.strftime(_TIME_FORMAT) for name, kind in rows.schema.items() if kind == s.TIME]
     text = csv_text(rows.with_columns(times))
-    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+    return lambda part: part.write_text(text, encoding="utf-8")
 
 
 # -------------------------------------------------------------------------------------------- the other datasets of 1.4

@@ -173,11 +173,11 @@ def test_derived_sources_are_left_out(billed: Lake, config: object, tmp_path: Pa
 
 def test_a_subcategory_stands_without_its_category(load: Callable[..., object], lake: Lake, tmp_path: Path) -> None:
     """FOCUS names a subcategory alone: a category before it is taken off."""
-    focus_rows({"ServiceSubcategory": "Compute/Virtual Machines"}, {"ServiceSubcategory": "Containers"}).write_csv(
-        tmp_path / "bill.csv"
-    )
+    rows = ({"ServiceSubcategory": "Compute/Virtual Machines"}, {"ServiceSubcategory": "Containers"},
+            {"ServiceSubcategory": "Bots", "ServiceCategory": None})  # fmt: skip
+    focus_rows(*rows).write_csv(tmp_path / "bill.csv")
     load(tmp_path / "bill.csv")
-    assert set(dataset(lake, "1.4").collect()[s.SERVICE_SUBCATEGORY]) == {"Virtual Machines", "Containers"}
+    assert set(dataset(lake, "1.4").collect()[s.SERVICE_SUBCATEGORY]) == {"Virtual Machines", "Containers", "Bots"}
 
 
 def test_a_file_that_does_not_tie_never_appears(billed: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -175,3 +176,10 @@ def test_versions_differ_as_the_specification_does() -> None:
     unused = {**COVERED, "CommitmentDiscountStatus": "Unused", "ConsumedQuantity": None, "ConsumedUnit": None}
     assert broken(check(csv_rows({}, unused), "1.4")) == set()
     assert set(check(csv_rows({}, unused, version="1.0"), "1.0")["column"]) == {"ConsumedQuantity"}
+
+
+@pytest.mark.shared
+def test_the_columns_of_1_0_are_those_of_a_real_bill(shared: Path) -> None:
+    """An AWS bill of FOCUS 1.0 has the columns that the catalogue lists for it, and one `Id` of its own."""
+    header = (shared / "focus/samples/focus_1_0_aws_inc.csv").read_text().splitlines()[0]
+    assert set(header.replace('"', "").split(",")) == {c.name for c in columns("1.0")} | {"Id"}
