@@ -66,6 +66,8 @@ def _delivered(folder: Path, parts: list[RawPart], say: Callable[[str], None]) -
         by_bill[_bill(PurePosixPath(part.name))].append(part)
     manifests: dict[str, list[_Manifest]] = defaultdict(list)
     for path in sorted(folder.rglob(_MANIFEST)):
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+            continue  # of a month that is still being fetched
         manifest = _read(path, folder)
         manifests[_bill(manifest.name)].append(manifest)
     kept = []
