@@ -219,7 +219,7 @@ def _conditions(version: str) -> Iterator[Rule]:
         broken = (_category == "Usage") & pl.col(other).is_not_null() & pl.col(name).is_null()
         yield Rule(name, f"is not empty for Usage with {other}", broken)
     yield from _quantities(version)
-    yield from _amounts(version)
+    yield from _costs(version)
 
 
 def _quantities(version: str) -> Iterator[Rule]:
@@ -243,7 +243,7 @@ def _quantities(version: str) -> Iterator[Rule]:
     )  # fmt: skip
 
 
-def _amounts(version: str) -> Iterator[Rule]:
+def _costs(version: str) -> Iterator[Rule]:
     is_purchase = _category == "Purchase"
     yield Rule(
         s.CHARGE_FREQUENCY,
@@ -254,7 +254,7 @@ def _amounts(version: str) -> Iterator[Rule]:
         s.EFFECTIVE_COST, "is 0 for the Purchase of a commitment",
         is_purchase & _is_committed & (_amount(s.EFFECTIVE_COST) != 0),
     )  # fmt: skip
-    committed = _is_committed if version == "1.0" else _is_committed & ~is_purchase & (_category == "Usage")
+    committed = _is_committed if version == "1.0" else _is_committed & (_category == "Usage")
     yield Rule(
         s.PRICING_CATEGORY, "is Committed for what a commitment covers",
         committed & (pl.col(s.PRICING_CATEGORY) != "Committed"),
