@@ -50,14 +50,18 @@ def tie_out(bill: pl.DataFrame, metered: pl.DataFrame) -> pl.DataFrame:
     """What was billed against what the book says, for sources that have cost and usage: TOTALS.
 
     bill, metered: of finops.token_ledger. unexplained: the sum over models of |residual| under the causes UNEXPLAINED,
-    so that too much of one model does not hide too little of another. status: `tied_out` when that is at most
-    TIED_OUT_RATIO of what was billed, else `residual`; `other_currency` where the book's USD cannot be compared.
+    so that too much of one model does not hide too little of another. status: `residual` when that is more than
+    TIED_OUT_RATIO of what was billed, else `open` when more than that has not come yet, else `tied_out`;
+    `other_currency` where the book's USD cannot be compared.
     """
     compared = _compared(bill, metered)
     dollars = _differences(bill, metered)
     by_model = dollars.filter(pl.col("cause").is_in(UNEXPLAINED)).group_by(*_PERIOD, "cause", "model")
     open_ = by_model.agg(pl.col("amount").sum().abs()).group_by(_PERIOD).agg(unexplained=pl.col("amount").sum())
-    sums = dollars.group_by(_PERIOD).agg(priced=pl.col("priced").sum(), residual=pl.col("amount").sum())
+    sums = dollars.group_by(_PERIOD).agg(
+        priced=pl.col("priced").sum(), residual=pl.col("amount").sum(),
+        _late=pl.col("amount").filter(pl.col("cause") == LATE).sum().abs(),
+    )  # fmt: skip
     billed = compared.group_by(_PERIOD).agg(pl.col("billed").sum())
     zero = pl.lit(0, MONEY)
     size = pl.col("billed").abs() * pl.lit(TIED_OUT_RATIO, MONEY)
@@ -73,8 +77,9 @@ def tie_out(bill: pl.DataFrame, metered: pl.DataFrame) -> pl.DataFrame:
         )
         .with_columns(
             pl.when(pl.col("residual").is_null()).then(pl.lit("other_currency"))
-            .when(pl.col("unexplained") <= size).then(pl.lit("tied_out"))
-            .otherwise(pl.lit("residual")).alias("status"),
+            .when(pl.col("unexplained") > size).then(pl.lit("residual"))
+            .when(pl.col("_late") > size).then(pl.lit("open"))
+            .otherwise(pl.lit("tied_out")).alias("status"),
         )
         .select(pl.col(name).cast(kind) for name, kind in TOTALS.items())
         .sort(_PERIOD)

@@ -178,7 +178,7 @@ def summary(config: Config, lake: Lake, *, today: date) -> list[str]:
     if len(missing):
         models = ", ".join(missing["model"].drop_nulls().unique(maintain_order=True))
         lines.append(f"{compact(missing['tokens'].sum())} tokens of {month} have no price: {models}.")
-    tied = tie_out(config, lake).filter(pl.col("status") != "other_currency")
+    tied = tie_out(config, lake).filter(~pl.col("status").is_in(["other_currency", "open"]))
     exact = tied.filter(pl.col("status") == "tied_out")
     if len(tied):
         lines.append(f"{len(exact)} of {len(tied)} months of model APIs tie out to their usage at the book's prices.")

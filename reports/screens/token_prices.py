@@ -86,8 +86,10 @@ def draw_tie_out(page: Page) -> None:
 def _tied(ties: pl.DataFrame) -> str:
     if ties.is_empty():
         return ""
-    tied = (ties["status"] == "tied out").sum()
-    return f"{tied} of {len(ties)} billing periods tie out."
+    closed = ties.filter(pl.col("status") != "open")
+    tied = (closed["status"] == "tied out").sum()
+    still = f"; {len(ties) - len(closed)} still open" if len(closed) < len(ties) else ""
+    return f"{tied} of {len(closed)} billing periods tie out{still}."
 
 
 def _price_moves(lake: Lake, config: Config, today: date) -> pl.DataFrame:
