@@ -10,7 +10,7 @@ from finops.config import Config, Source
 from finops.errors import LakeError
 from finops.ownership import PURPOSE_WORD, with_owners
 from finops.rules import Rules
-from finops.token_prices import METERS, load_book
+from finops.token_prices import METERS, load_book, match
 
 _AS_CHARGE: Final = {
     s.SUB_ACCOUNT_ID: "account_id", s.SUB_ACCOUNT_NAME: "account_name", s.CONSUMER_ID: "consumer_id", s.TAGS: "tags",
@@ -19,6 +19,7 @@ _AS_CHARGE: Final = {
 }  # fmt: skip
 """What the owners of a charge are told from <- where a metered row has it."""
 _MEASURES: Final = tuple(name for name in s.USAGE_MEASURES if name != "usage_rows")
+_MODEL: Final = ("provider", "model")
 _STATED: Final = {"billed": "stated_cost", "effective": "stated_cost"}
 
 
@@ -31,8 +32,9 @@ def usage_daily(
     service (the provider) and account. A row of one request has the context tier that its input reaches; rows of
     several keep what the source says of it.
     """
-    book = load_book(tuple(config.path(path) for path in config.prices.tokens))
-    as_charge = metered.filter(pl.col(REJECT).is_null()).with_columns(
+    accepted = metered.filter(pl.col(REJECT).is_null())
+    steps = _steps(accepted, config)
+    as_charge = accepted.join(steps.lazy(), on=_MODEL, how="left", nulls_equal=True).with_columns(
         *(pl.col(column).alias(name) for name, column in _AS_CHARGE.items()),
         pl.lit(source.options.get("organization"), pl.String).alias(s.BILLING_ACCOUNT_ID),
         *(pl.lit(None, pl.String).alias(name) for name in (s.SOURCE_COLUMNS, s.PURPOSE, s.OWNER_STATUS)),
@@ -46,7 +48,7 @@ def usage_daily(
             pl.lit(ledger_role(source)).alias("ledger_role"),
             pl.coalesce(PURPOSE_WORD, pl.lit("unknown")).alias("purpose"),
             pl.col(s.OWNER_STATUS).alias("owner_status"),
-            _context_tier(sorted(set(book[s.CONTEXT]) - {0})).alias(s.CONTEXT),
+            _context_tier(steps.columns[len(_MODEL) :]).alias(s.CONTEXT),
         )
         .group_by(*s.USAGE_DIMENSIONS)
         .agg(*(_sum(name) for name in _MEASURES), pl.col(SOURCE_ROWS).sum().alias("usage_rows"))
@@ -102,13 +104,27 @@ def refuse_lost_usage(metered: pl.LazyFrame, stored: pl.LazyFrame, source: Sourc
         )
 
 
-def _context_tier(steps: list[int]) -> pl.Expr:
-    """What the source says, else for one request the longest of the book's steps that its input is above."""
+def _steps(accepted: pl.LazyFrame, config: Config) -> pl.DataFrame:
+    """The long-context steps of each model that the rows name, ascending: provider, model, _step_0, ..."""
+    book = load_book(tuple(config.path(path) for path in config.prices.tokens))
+    held = book.filter(pl.col(s.CONTEXT) > 0).group_by("provider", "model").agg(pl.col(s.CONTEXT).unique().sort())
+    known = {(provider, model): steps for provider, model, steps in held.iter_rows()}
+    pairs = accepted.select(_MODEL).unique().collect(engine="streaming").rows()
+    names = [match(provider or "", model or "") for provider, model in pairs]
+    found = [known.get((name.provider, name.model), []) for name in names]
+    most = max(map(len, found), default=0)
+    rows = [(*pair, *steps, *[None] * (most - len(steps))) for pair, steps in zip(pairs, found, strict=True)]
+    columns = dict.fromkeys(_MODEL, pl.String()) | {f"_step_{n}": pl.Int64() for n in range(most)}
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def _context_tier(steps: list[str]) -> pl.Expr:
+    """What the source says, else for one request the longest step of its model that its input is above."""
     columns = [meter.column for meter in METERS if meter.is_input]
     tokens = pl.sum_horizontal(pl.col(name).fill_null(0) for name in columns)
     reached = pl.lit(0, pl.Int64)
     for step in steps:
-        reached = pl.when(tokens > step).then(pl.lit(step, pl.Int64)).otherwise(reached)
+        reached = pl.when(tokens > pl.col(step)).then(step).otherwise(reached)
     return pl.coalesce(s.CONTEXT, pl.when(pl.col("requests") == 1).then(reached))
 
 
