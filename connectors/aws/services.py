@@ -4,6 +4,7 @@ Source: product codes of AWS bills and price lists; categories of FOCUS 1.4; put
 """
 
 import csv
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -13,6 +14,19 @@ import polars as pl
 _OTHER: Final = "Other/Other (Other)"
 _STORAGE: Final = {"AmazonEC2": r"EBS:|VolumeUsage|SnapshotUsage"}
 """Product codes that sell another kind of service under these usage types."""
+
+_CODES: Final = {
+    "Amazon Elastic Compute Cloud - Compute": "AmazonEC2", "EC2 - Other": "AmazonEC2",
+    "Amazon Elastic Compute Cloud": "AmazonEC2", "Amazon Simple Storage Service": "AmazonS3",
+    "Amazon Relational Database Service": "AmazonRDS", "Amazon Elastic Container Service": "AmazonECS",
+    "Amazon Elastic Container Service for Kubernetes": "AmazonEKS", "Amazon Elastic Kubernetes Service": "AmazonEKS",
+    "Amazon Elastic Container Registry (ECR)": "AmazonECR", "Amazon Elastic File System": "AmazonEFS",
+    "Amazon Virtual Private Cloud": "AmazonVPC", "Amazon EC2 Container Registry (ECR)": "AmazonECR",
+    "Amazon Simple Queue Service": "AWSQueueService", "Amazon Simple Notification Service": "AmazonSNS",
+    "Amazon OpenSearch Service": "AmazonES", "Savings Plans for AWS Compute usage": "ComputeSavingsPlans",
+    "Savings Plans for AWS Machine Learning": "MachineLearningSavingsPlans",
+}  # fmt: skip
+"""Product codes of services that are not called as their code is, by the names of Cost Explorer."""
 
 
 @cache
@@ -40,6 +54,19 @@ def subcategory(product_code: pl.Expr, usage_type: pl.Expr) -> pl.Expr:
         .then(pl.lit("Networking/Network Infrastructure"))
         .otherwise(known.fill_null(_OTHER))
     )
+
+
+@cache
+def named_subcategory(service: str) -> str:
+    """The FOCUS service subcategory of a service by its name; "Other" for one that the table does not know."""
+    if "bedrock edition" in service.lower():
+        return "AI and Machine Learning/Generative AI"
+    spelled = {_plain(code): known for code, known in subcategories().items()}
+    return spelled.get(_plain(_CODES.get(service, service)), _OTHER)
+
+
+def _plain(name: str) -> str:
+    return re.sub("[^a-z0-9]", "", name.lower())
 
 
 def category(subcategory: pl.Expr) -> pl.Expr:
