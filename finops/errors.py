@@ -6,6 +6,7 @@
     │   ├── InputError       an input file is missing, empty, truncated, alien   exit 2
     │   └── LoadRefused      a load would silently drop what the lake holds      exit 2
     ├── LakeError            the lake is locked, damaged or of another schema    exit 2
+    │   └── LakeConflict     another writer was first; a repeated run finds it   exit 2
     └── SourceUnreachable    a provider did not answer                           exit 3
 
 Data that is wrong inside a readable file never raises: it becomes a finding or a quarantined row.
@@ -58,6 +59,10 @@ class LoadRefused(CallError):
 
 class LakeError(FinopsError):
     """The lake is locked, damaged or written by another schema version."""
+
+
+class LakeConflict(LakeError):
+    """Another writer changed the lake between a run's reading and its writing; nothing of the run was stored."""
 
 
 class SourceUnreachable(FinopsError):

@@ -2,41 +2,51 @@
 
 A transaction writes its tables, each in one Delta commit, then appends one row to `snapshots` that pins the version
 of every table. Readers read the newest snapshot, so tables never disagree; a transaction that is killed leaves the old
-snapshot, and the next one first puts back any table whose newest version no snapshot pins. One writer at a time holds
-the lock of the lake.
+snapshot, and the next one first puts back any table whose newest version no snapshot pins.
+
+One writer at a time has its turn: by a file lock on one machine, by a lease on an object store. Turns only keep
+writers from doing work twice. What keeps the lake right is that every commit of a writer names the version that it
+knows, and is refused when anybody else was there first.
 """
 
 import hashlib
 import json
+import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, ParamSpec, Self, TypeVar
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from filelock import FileLock, Timeout
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
 
+from finops import snapshot_log
 from finops.config import Config
-from finops.errors import CallError, LakeError
-from finops.schema import TABLES, TIME, LakeTable
+from finops.errors import CallError, LakeConflict, LakeError
+from finops.lake_access import is_remote, reaching
+from finops.lease import Lease
+from finops.schema import TABLES, LakeTable
+from finops.snapshot_log import SnapshotLog, commit_properties, conflict
 
 _Mode = Literal["overwrite", "append"]
-SNAPSHOTS = "snapshots"
-_SNAPSHOT_COLUMNS: dict[str, pl.DataType] = {
-    "snapshot_id": pl.Int64(),
-    "run_id": pl.String(),
-    "command": pl.String(),
-    "made_at": TIME,
-    "versions": pl.String(),
-    "schema_digest": pl.String(),
-}
+P = ParamSpec("P")
+R = TypeVar("R")
 LOCK_SECONDS = 30.0
+ATTEMPTS = 5
+STRAY_HOURS = 24
+"""Files that no table knows and that are older than this were left by a killed writer, not by one at work."""
+TABLE_CONFIGURATION = {
+    "delta.checkpointInterval": snapshot_log.CHECKPOINT_VERSIONS,
+    "delta.enableExpiredLogCleanup": "false",  # a version stays readable for as long as its snapshot is kept
+}
 
 Where = Mapping[str, Sequence[str]]
 """Partition columns with the values whose rows are meant."""
@@ -52,6 +62,8 @@ class Lake:
         self.uri = uri.rstrip("/")
         self.storage_options = storage_options or {}
         self._lock_file = lock_file
+        self._log: SnapshotLog | None = None
+        self._opened: dict[str, DeltaTable] = {}
 
     @classmethod
     def of(cls, config: Config) -> Self:
@@ -62,16 +74,19 @@ class Lake:
             storage_options=config.lake.storage_options,
         )
 
+    def newest(self) -> int:
+        """The id of the newest snapshot, 0 before the first one."""
+        row = self._read_log(lambda log: log.newest())
+        return 0 if row is None else row["snapshot_id"]
+
     def versions(self) -> dict[str, int]:
         """The Delta version of each table in the newest snapshot; empty before the first one."""
-        newest = self.snapshots().head(1)
-        return json.loads(newest["versions"][0]) if len(newest) else {}
+        return self._read_log(lambda log: log.versions()) or {}
 
     def snapshots(self) -> pl.DataFrame:
         """All snapshots, newest first."""
-        if self._delta(SNAPSHOTS) is None:
-            return pl.DataFrame(schema=_SNAPSHOT_COLUMNS)
-        return self._scan_version(SNAPSHOTS, None).collect().sort("snapshot_id", descending=True)
+        rows = self._read_log(lambda log: log.rows())
+        return pl.DataFrame(schema=snapshot_log.COLUMNS) if rows is None else rows
 
     def scan(self, table: str, *, snapshot: int | None = None) -> pl.LazyFrame:
         """A table as of the newest snapshot, or an older one; an empty frame where it holds nothing yet."""
@@ -92,38 +107,66 @@ class Lake:
     def transaction(self, command: str, *, run_id: str | None = None) -> Iterator["Transaction"]:
         """Write tables together: all of it becomes visible when the block ends, nothing when it raises or dies.
 
-        Raises LakeError when another writer holds the lake for longer than LOCK_SECONDS.
+        Raises LakeError when another writer does not end in time, LakeConflict when one was first after all.
         """
+        with self._turn(command) as log, Transaction(self, log, command, run_id or new_run_id()) as transaction:
+            yield transaction
+
+    def vacuum(self, *, keep_snapshots: int) -> int:
+        """Delete data files that none of the newest keep_snapshots snapshots needs; returns how many files went.
+
+        History older than that can no longer be read. Files that no table knows go when they are STRAY_HOURS old.
+        """
+        removed = 0
+        with self._turn("vacuum") as log:
+            kept = [json.loads(v) for v in log.rows().head(keep_snapshots)["versions"]]
+            tables = {name: self._delta(name) for name in TABLES}
+            log.advance(writer=_writer("vacuum"))  # whoever wrote what was just read can no longer finish
+            for name, table in tables.items():
+                pinned = sorted({versions[name] for versions in kept if name in versions})
+                if table is None or not pinned:
+                    continue
+                for full, hours in ((False, 0), (True, STRAY_HOURS)):
+                    with reaching(self.uri):
+                        removed += len(
+                            table.vacuum(
+                                retention_hours=hours,
+                                enforce_retention_duration=False,
+                                dry_run=False,
+                                full=full,
+                                keep_versions=pinned,
+                            )
+                        )
+            log.advance()
+        return removed
+
+    @contextmanager
+    def _turn(self, command: str) -> Iterator[SnapshotLog]:
+        """This writer's turn, and the log of snapshots as it is then."""
+        if is_remote(self.uri):
+            log = SnapshotLog.open_or_create(self.uri, self.storage_options)
+            with Lease(log, _writer(command)):
+                yield log
+            return
         self._lock_file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock = FileLock(self._lock_file, timeout=LOCK_SECONDS)
-            with lock, Transaction(self, command, run_id or new_run_id()) as transaction:
-                yield transaction
+            turn = FileLock(self._lock_file, timeout=LOCK_SECONDS).acquire()
         except Timeout as error:
             raise LakeError(
                 f"another process has been writing to {self.uri} for {LOCK_SECONDS:.0f} s",
                 expected="one writer at a time",
                 next_step="wait for the other `finops` command to end, then repeat this one",
             ) from error
+        with turn:
+            yield SnapshotLog.open_or_create(self.uri, self.storage_options)
 
-    def vacuum(self, *, keep_snapshots: int) -> int:
-        """Delete data files that none of the newest keep_snapshots snapshots needs; returns how many files went.
-
-        History older than that can no longer be read.
-        """
-        kept = [json.loads(v) for v in self.snapshots().head(keep_snapshots)["versions"]]
-        removed = 0
-        with FileLock(self._lock_file, timeout=LOCK_SECONDS):
-            for name in TABLES:
-                table = self._delta(name)
-                pinned = sorted({versions[name] for versions in kept if name in versions})
-                if table is not None and pinned:
-                    removed += len(
-                        table.vacuum(
-                            retention_hours=0, enforce_retention_duration=False, dry_run=False, keep_versions=pinned
-                        )
-                    )
-        return removed
+    def _read_log(self, read: Callable[[SnapshotLog], R]) -> R | None:
+        """What the log of snapshots says now, None where there is none; only its new commits are read."""
+        if self._log is None:
+            self._log = SnapshotLog.open(self.uri, self.storage_options)
+        else:
+            self._log.refresh()
+        return None if self._log is None else read(self._log)
 
     def _scan_pinned(self, table: LakeTable, versions: Mapping[str, int]) -> pl.LazyFrame:
         if table.name not in versions:
@@ -137,15 +180,24 @@ class Lake:
             )
         return frame.select(*table.columns)
 
-    def _scan_version(self, name: str, version: int | None) -> pl.LazyFrame:
-        return pl.scan_delta(self._location(name), version=version, storage_options=self.storage_options or None)
+    def _scan_version(self, name: str, version: int) -> pl.LazyFrame:
+        table = self._opened.get(name)
+        if table is None or table.version() != version:
+            with reaching(self.uri):
+                table = DeltaTable(self._location(name), version=version, storage_options=self.storage_options or None)
+            self._opened[name] = table
+        return self._scan_delta(table)
+
+    def _scan_delta(self, table: DeltaTable) -> pl.LazyFrame:
+        return pl.scan_delta(table, storage_options=self.storage_options or None)
 
     def _location(self, name: str) -> str:
         return f"{self.uri}/{name}"
 
     def _delta(self, name: str) -> DeltaTable | None:
         try:
-            return DeltaTable(self._location(name), storage_options=self.storage_options or None)
+            with reaching(self.uri):
+                return DeltaTable(self._location(name), storage_options=self.storage_options or None)
         except TableNotFoundError:
             return None
 
@@ -153,17 +205,22 @@ class Lake:
 class Transaction:
     """The writes of one run; made by Lake.transaction."""
 
-    def __init__(self, lake: Lake, command: str, run_id: str) -> None:
+    def __init__(self, lake: Lake, log: SnapshotLog, command: str, run_id: str) -> None:
         self.run_id = run_id
         self.started_at = datetime.now(UTC)
         self._lake = lake
+        self._log = log
         self._command = command
-        self._snapshots = lake.snapshots()
-        self._versions = json.loads(self._snapshots["versions"][0]) if len(self._snapshots) else {}
-        self._touched: set[str] = set()
+        newest = log.newest()
+        self._snapshot_id: int = 0 if newest is None else newest["snapshot_id"]
+        self._versions = log.versions()
+        self._written: dict[str, DeltaTable] = {}
 
     def scan(self, table: str) -> pl.LazyFrame:
         """A table as this transaction sees it: the newest snapshot with its own writes."""
+        written = self._written.get(table)
+        if written is not None:
+            return self._lake._scan_delta(written).select(*_table(table).columns)
         return self._lake._scan_pinned(_table(table), self._versions)
 
     def replace(self, table: str, frame: pl.DataFrame | pl.LazyFrame, *, where: Where | None = None) -> None:
@@ -181,7 +238,6 @@ class Transaction:
     def _write(
         self, table: LakeTable, frame: pl.DataFrame | pl.LazyFrame, *, mode: _Mode, options: dict[str, Any]
     ) -> None:
-        self._heal(table)
         lazy = frame.lazy()
         found = dict(lazy.collect_schema())
         if found != table.columns:
@@ -190,37 +246,57 @@ class Transaction:
                 expected="the columns and types of finops.schema",
                 next_step="cast or add them before the write",
             )
-        exists = table.name in self._versions
-        if not exists:
-            options = {k: v for k, v in options.items() if k != "predicate"}
+        held = self._written.get(table.name) or self._healed(table)
+        if held is None:
+            options = {"configuration": TABLE_CONFIGURATION}
             if table.partitions:
                 options["partition_by"] = list(table.partitions)
-        options["commit_properties"] = CommitProperties(custom_metadata={"run_id": self.run_id})
-        lazy.select(*table.columns).sink_delta(
-            self._lake._location(table.name),
-            mode=mode,
-            storage_options=self._lake.storage_options or None,
-            delta_write_options=options,
-        )
-        written = self._lake._delta(table.name)
-        assert written is not None, "sink_delta made it"
-        self._versions[table.name] = written.version()
-        self._touched.add(table.name)
 
-    def _heal(self, table: LakeTable) -> None:
-        """Put back a table that a killed run left ahead of the newest snapshot."""
-        if table.name in self._touched:
-            return
-        delta = self._lake._delta(table.name)
-        if delta is None:
-            return
+        def sink(target: DeltaTable | str, properties: CommitProperties) -> None:
+            lazy.select(*table.columns).sink_delta(
+                target,
+                mode=mode,
+                storage_options=self._lake.storage_options or None,
+                delta_write_options={**options, "commit_properties": properties},
+            )
+
+        self._commit(table, held, sink)
+
+    def _healed(self, table: LakeTable) -> DeltaTable | None:
+        """The table as the newest snapshot has it; what a killed run wrote after that is put back first."""
+        held = self._lake._delta(table.name)
+        if held is None:
+            return None
         pinned = self._versions.get(table.name)
         if pinned is None:  # written by a run that never finished: nothing of it was ever visible
-            delta.delete()
-            self._versions[table.name] = delta.version()
-        elif delta.version() != pinned:
-            delta.restore(pinned)
-            self._versions[table.name] = delta.version()
+            return self._commit(table, held, lambda _, properties: held.delete(commit_properties=properties))
+        if held.version() != pinned:
+            return self._commit(table, held, lambda _, properties: held.restore(pinned, commit_properties=properties))
+        return held
+
+    def _commit(
+        self,
+        table: LakeTable,
+        held: DeltaTable | None,
+        commit: Callable[[DeltaTable | str, CommitProperties], object],
+    ) -> DeltaTable:
+        """One commit right after the version that is held, or the first one; LakeConflict where that is taken."""
+        if self._log.overtaken:
+            raise conflict(self._lake.uri)
+        step = 0 if held is None else held.version() + 1
+        try:
+            with reaching(self._lake.uri):
+                target = self._lake._location(table.name) if held is None else held
+                commit(target, commit_properties(step, run_id=self.run_id))
+        except CommitFailedError as error:
+            raise conflict(self._lake.uri) from error
+        written = held or self._lake._delta(table.name)
+        assert written is not None, "it was committed"
+        if written.version() > step:
+            raise conflict(self._lake.uri)
+        self._written[table.name] = written
+        self._versions[table.name] = written.version()
+        return written
 
     def __enter__(self) -> Self:
         return self
@@ -228,20 +304,22 @@ class Transaction:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None or not self._touched:
+        if error is not None or not self._written:
             return
         self._record_run()
         row = {
-            "snapshot_id": (self._snapshots["snapshot_id"][0] if len(self._snapshots) else 0) + 1,
+            "snapshot_id": self._snapshot_id + 1,
             "run_id": self.run_id,
             "command": self._command,
             "made_at": datetime.now(UTC),
             "versions": json.dumps(self._versions, sort_keys=True),
             "schema_digest": schema_digest(),
         }
-        pl.DataFrame([row], schema=_SNAPSHOT_COLUMNS).write_delta(
-            self._lake._location(SNAPSHOTS), mode="append", storage_options=self._lake.storage_options or None
-        )
+        try:
+            self._log.advance(row)
+        except LakeConflict:
+            if not self._log.holds(self.run_id):
+                raise
 
     def _record_run(self) -> None:
         row = {
@@ -250,9 +328,19 @@ class Transaction:
             "started_at": self.started_at,
             "finished_at": datetime.now(UTC),
             "status": "done",
-            "detail": json.dumps({"tables": sorted(self._touched)}),
+            "detail": json.dumps({"tables": sorted(self._written)}),
         }
         self.append("runs", pl.DataFrame([row], schema=TABLES["runs"].columns))
+
+
+def again_on_conflict(work: Callable[P, R]) -> Callable[P, R]:
+    """Repeat a function that reads the lake and writes to it, from its start, when another writer was first."""
+    return retry(
+        retry=retry_if_exception_type(LakeConflict),
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_random(0, 2),
+        reraise=True,
+    )(work)
 
 
 def new_run_id() -> str:
@@ -264,6 +352,11 @@ def schema_digest() -> str:
     """A short fingerprint of all tables' columns and types; a lake of another one needs migrating."""
     text = json.dumps({t.name: {c: str(d) for c, d in t.columns.items()} for t in TABLES.values()}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _writer(command: str) -> str:
+    """Who writes, for people: `ingest aws` on build-7, process 4711."""
+    return f"`{command}` on {socket.gethostname()}, process {os.getpid()}, {secrets.token_hex(3)}"
 
 
 def _table(name: str) -> LakeTable:

@@ -1,6 +1,6 @@
 """What all tests share: a home of their own, and the sample data where it lies beside the checkout."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from finops.config import Config, Source, load_config
 from finops.pipeline.ingest import ingest
 from finops.pipeline.totals import Batch
 from finops.store import Lake
+from tests.object_store import S3, serving
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 TODAY = date(2026, 11, 21)
@@ -47,6 +48,13 @@ def config(home: Path) -> Config:
 def lake(config: Config) -> Lake:
     """The home's lake, empty."""
     return Lake.of(config)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """A local S3 with a bucket for lakes."""
+    with serving(tmp_path_factory.mktemp("s3") / "requests.log") as server:
+        yield server
 
 
 @pytest.fixture

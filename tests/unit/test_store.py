@@ -1,18 +1,30 @@
-"""The lake: tables change together or not at all."""
+"""The lake: tables change together or not at all, in a folder and on an object store."""
 
 import multiprocessing
 import os
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
-from filelock import FileLock
 
+from finops import lease, snapshot_log, store
 from finops import schema as s
-from finops import store
-from finops.errors import CallError, LakeError
+from finops.errors import CallError, LakeConflict, LakeError
 from finops.store import Lake
+from tests.object_store import S3
+
+
+@pytest.fixture(params=["folder", "s3"])
+def lake(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """An empty lake, once in a folder and once on S3."""
+    if request.param == "folder":
+        return Lake(str(home / "lake"), lock_file=home / "lake.lock")
+    s3: S3 = request.getfixturevalue("s3")
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 0.5)
+    monkeypatch.setattr(lease, "POLL_SECONDS", 0.1)
+    return Lake(s3.new_uri(), lock_file=home / "lake.lock", storage_options=s3.storage_options)
 
 
 def budget(name: str, amount: str = "1") -> pl.DataFrame:
@@ -116,19 +128,20 @@ def test_a_frame_of_other_columns_is_refused(lake: Lake, wrong: pl.DataFrame) ->
 
 
 def test_a_second_writer_waits_and_then_says_so(lake: Lake, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While another process holds the lock, a transaction raises instead of mixing two runs."""
+    """While another writer has its turn, a transaction raises instead of mixing two runs."""
     monkeypatch.setattr(store, "LOCK_SECONDS", 0.1)
-    home.mkdir()
-    with FileLock(home / "lake.lock"), pytest.raises(LakeError, match="another process"), lake.transaction("test"):
+    monkeypatch.setattr(lease, "WAIT_SECONDS", 0.7)
+    other = Lake(lake.uri, lock_file=home / "lake.lock", storage_options=lake.storage_options)
+    with lake.transaction("first"), pytest.raises(LakeError, match="has been writing"), other.transaction("second"):
         pass
     with lake.transaction("test") as tx:
         tx.replace("budgets", budget("x"))
     assert names(lake) == ["x"]
 
 
-def die_in_the_middle(home: str) -> None:
+def die_in_the_middle(uri: str, lock_file: Path, storage_options: dict[str, str]) -> None:
     """Write one of two tables and die without a trace."""
-    lake = Lake(f"{home}/lake", lock_file=Path(home) / "lake.lock")
+    lake = Lake(uri, lock_file=lock_file, storage_options=storage_options)
     with lake.transaction("dies") as tx:
         tx.append("budgets", budget("lost"))
         os._exit(9)
@@ -138,7 +151,9 @@ def test_a_killed_writer_is_never_seen(lake: Lake, home: Path) -> None:
     """What a killed process had written is not visible, is undone by the next writer, and the lock is free."""
     with lake.transaction("test") as tx:
         tx.replace("budgets", budget("old"))
-    process = multiprocessing.get_context("spawn").Process(target=die_in_the_middle, args=(str(home),))
+    process = multiprocessing.get_context("spawn").Process(
+        target=die_in_the_middle, args=(lake.uri, home / "lake.lock", lake.storage_options)
+    )
     process.start()
     process.join()
     assert process.exitcode == 9
@@ -153,3 +168,77 @@ def test_every_run_is_recorded(lake: Lake) -> None:
     with lake.transaction("ingest aws") as tx:
         tx.replace("budgets", budget("x"))
     assert lake.scan("runs").select("command", "detail").collect().row(0) == ("ingest aws", '{"tables": ["budgets"]}')
+
+
+def test_a_writer_that_was_overtaken_stores_nothing(lake: Lake, home: Path) -> None:
+    """Of two transactions that began on one snapshot only the first to end lands; the other raises LakeConflict."""
+    with lake.transaction("test") as tx:
+        tx.replace("budgets", budget("old"))
+    late, quick = (store.SnapshotLog.open_or_create(lake.uri, lake.storage_options) for _ in range(2))
+    with pytest.raises(LakeConflict, match="another writer changed"), store.Transaction(lake, late, "late", "1") as tx:
+        tx.append("charges", charges("2026-09", "1"))
+        with store.Transaction(lake, quick, "quick", "2") as other:
+            other.append("budgets", budget("quick"))
+    assert names(lake) == ["old", "quick"]
+    with lake.transaction("next") as tx:
+        tx.append("charges", charges("2026-10", "2"))
+    assert lake.scan("charges").collect()[s.BILLED_COST].to_list() == [Decimal(2)]
+
+
+def test_two_writers_never_mix_in_one_table(lake: Lake) -> None:
+    """A table that another writer changed since a transaction read it refuses the transaction's write."""
+    with lake.transaction("test") as tx:
+        tx.replace("budgets", budget("old"))
+    logs = [store.SnapshotLog.open_or_create(lake.uri, lake.storage_options) for _ in range(2)]
+    mine, other = (store.Transaction(lake, log, "test", str(number)) for number, log in enumerate(logs))
+    mine.append("budgets", budget("mine"))
+    other.append("budgets", budget("other"))  # takes the first one for dead and puts its rows back
+    with pytest.raises(LakeConflict):
+        mine.append("budgets", budget("mine too"))
+    other.__exit__(None, None, None)
+    assert names(lake) == ["old", "other"]
+
+
+def test_a_repeated_function_sees_what_the_other_writer_stored(lake: Lake) -> None:
+    """A function that lost is run again from its start, and both changes are in the lake."""
+    tries = []
+
+    @store.again_on_conflict
+    def add(name: str) -> None:
+        log = store.SnapshotLog.open_or_create(lake.uri, lake.storage_options)
+        with store.Transaction(lake, log, "test", name) as tx:
+            held = tx.scan("budgets").collect()
+            if not tries:
+                tries.append(name)
+                with lake.transaction("other") as other:
+                    other.append("budgets", budget("other"))
+            tx.replace("budgets", pl.concat([held, budget(name)]))
+
+    add("mine")
+    assert names(lake) == ["mine", "other"]
+
+
+def test_a_commit_whose_answer_was_lost_is_known_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that has stored a snapshot and then says that it is taken does not make the run fail or run twice."""
+    advance = store.SnapshotLog.advance
+
+    def stored_and_denied(self: store.SnapshotLog, row: dict[str, Any] | None = None, **named: Any) -> None:
+        advance(self, row, **named)
+        if row is not None:
+            raise store.conflict(lake.uri)
+
+    monkeypatch.setattr(store.SnapshotLog, "advance", stored_and_denied)
+    with lake.transaction("test") as tx:
+        tx.append("budgets", budget("once"))
+    assert names(lake) == ["once"]
+
+
+def test_many_snapshots_are_read_right(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest snapshot and the list of all are right across checkpoints and the merging of small files."""
+    monkeypatch.setattr(snapshot_log, "COMPACT_EVERY", 5)
+    for number in range(1, 12):
+        with lake.transaction("test") as tx:
+            tx.replace("budgets", budget(str(number)))
+        assert (lake.newest(), names(lake)) == (number, [str(number)])
+    assert lake.snapshots()["snapshot_id"].to_list() == list(range(11, 0, -1))
+    assert lake.scan("budgets", snapshot=3).collect()["budget_id"].to_list() == ["3"]
