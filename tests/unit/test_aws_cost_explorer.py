@@ -194,7 +194,7 @@ def test_a_month_that_does_not_tie_is_left_as_it_was(pulls: Callable[..., Pulls]
     """Charges that sum to anything but the totals by account end the pull, and the month on disk stays."""
     run = pulls(CostExplorer(items("111111111111", day=date(2026, 11, 3))), since=date(2026, 11, 1))
     run.run()
-    before = (run.folder / "cost_explorer" / "2026-11" / "usage-0001.json").read_bytes()
+    before = (run.folder / "cost_explorer" / "2026-11" / "usage-111111111111-0001.json").read_bytes()
 
     class Torn(CostExplorer):
         def get_cost_and_usage(self, **request: Any) -> dict[str, Any]:
@@ -205,7 +205,7 @@ def test_a_month_that_does_not_tie_is_left_as_it_was(pulls: Callable[..., Pulls]
     run.client = Torn(items("111111111111", day=date(2026, 11, 3)))
     with pytest.raises(SourceUnreachable, match=r"of 2026-11 is .* but .* by account"):
         run.run()
-    assert (run.folder / "cost_explorer" / "2026-11" / "usage-0001.json").read_bytes() == before
+    assert (run.folder / "cost_explorer" / "2026-11" / "usage-111111111111-0001.json").read_bytes() == before
 
 
 def test_accounts_are_told_apart_when_asked(
@@ -230,7 +230,7 @@ def test_totals_are_invoices_of_final_months(pulls: Callable[..., Pulls]) -> Non
     rows = cost_pages.invoice_rows(run.folder, "bill")
     assert dict(rows.schema) == s.TABLES["invoices"].columns
     assert rows.select("billing_period", "account_id", "issuer", "amount", "currency", "source").rows() == [
-        ("2026-10", "111111111111", "Amazon Web Services, Inc.", Decimal("98.0700000008"), "USD", "cost_explorer")
+        ("2026-10", "111111111111", "Amazon Web Services, Inc.", Decimal("108.0700000008"), "USD", "cost_explorer")
     ]
     assert not cost_pages.is_at(run.folder)
 
