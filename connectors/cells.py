@@ -37,6 +37,8 @@ def cleaned(name: str, kind: pl.DataType) -> pl.Expr:
         return _map_as_json(cell.list.to_map()) if _is_key_value(kind) else pl.struct(cell).struct.json_encode()
     if isinstance(kind, pl.Struct):
         return cell.struct.json_encode()
+    if kind == pl.Null:  # a Parquet column in which every cell is empty
+        return cell.cast(pl.String)
     if kind != pl.String:
         return cell
     stripped = cell.str.strip_chars()

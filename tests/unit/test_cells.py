@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from connectors import cells
+from finops.schema import MONEY, TIME
 
 TEXT = pl.String()
 CELL = cells.cleaned("c", TEXT)
@@ -107,3 +108,14 @@ def test_a_map_column_becomes_json() -> None:
         frame.select(cells.json_object(cells.cleaned("c", frame.schema["c"]), frame.schema["c"])).to_series().to_list()
     )
     assert [None if t is None else json.loads(t) for t in texts] == [{"a": 'x"y', "b": None}, {}, None]
+
+
+def test_a_column_in_which_every_cell_is_empty_is_read() -> None:
+    """Parquet files type such a column as null: its cells are empty numbers, times and objects."""
+    frame, kind = pl.DataFrame({"a": [None, None]}, schema={"a": pl.Null}), pl.Null()
+    cell = cells.cleaned("a", kind)
+    found = frame.select(
+        number=cells.decimal(cell, kind), time=cells.timestamp(cell, kind), tags=cells.json_object(cell, kind)
+    )
+    assert found.null_count().row(0) == (2, 2, 2)
+    assert found.schema == {"number": MONEY, "time": TIME, "tags": pl.String}
