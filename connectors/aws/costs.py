@@ -16,6 +16,7 @@ where AWS states none, unblended cost. Unused: see below. A recurring fee that i
 | Tax | Tax, Recurring | paid | paid | paid | paid |
 | Credit | Credit, One-Time, Other | paid | paid | paid | paid |
 | Refund | what it refunds; class Correction, One-Time, Other | paid | paid | paid | paid |
+| Refund of a commitment's fee | Purchase; class Correction, One-Time, Other | paid | 0 | paid | paid |
 | ...Discount | Adjustment, Usage-Based, Other | paid | paid | paid | 0 |
 | any other | Adjustment, One-Time, Other | paid | paid | paid | paid |
 
@@ -73,8 +74,12 @@ _metered: Final = _kind.is_in(METERED)
 _fee: Final = _kind.is_in(FEES)
 _refund: Final = _kind == "Refund"
 _reservation: Final = pl.col("reservation_reservation_a_r_n")
-_of_plan: Final = _kind.str.starts_with("SavingsPlan")
-_of_reservation: Final = _kind.is_in(["DiscountedUsage", "RIFee", "Fee"]) & _reservation.is_not_null()
+_plan: Final = pl.col("savings_plan_savings_plan_a_r_n")
+_refunded_fee: Final = (
+    _refund & pl.col("line_item_tax_type").is_null() & (_plan.is_not_null() | _reservation.is_not_null())
+)
+_of_plan: Final = (_kind.str.starts_with("SavingsPlan") | _refunded_fee) & _plan.is_not_null()
+_of_reservation: Final = (_kind.is_in(["DiscountedUsage", "RIFee", "Fee"]) | _refunded_fee) & _reservation.is_not_null()
 _commitment_fee: Final = _kind.is_in(["RIFee", "SavingsPlanUpfrontFee", "SavingsPlanRecurringFee"]) | (
     (_kind == "Fee") & _reservation.is_not_null()
 )
@@ -95,7 +100,7 @@ def effective(how: Basis) -> pl.Expr:
         pl.when(_pod).then(PAID)
         .when(_covered).then(plan)
         .when(_reserved).then(reservation)
-        .when(_negation | _commitment_fee).then(_ZERO)
+        .when(_negation | _commitment_fee | _refunded_fee).then(_ZERO)
         .otherwise(PAID)
     )  # fmt: skip
 
@@ -151,7 +156,8 @@ def categories() -> dict[str, pl.Expr]:
     """ChargeCategory, ChargeClass, ChargeFrequency and PricingCategory."""
     refunded = (
         pl.when(pl.col("line_item_tax_type").is_not_null()).then(pl.lit("Tax"))
-        .when(pl.col(USAGE).is_not_null() & _reservation.is_null()).then(pl.lit("Usage"))
+        .when(_refunded_fee).then(pl.lit("Purchase"))
+        .when(pl.col(USAGE).is_not_null()).then(pl.lit("Usage"))
         .otherwise(pl.lit("Adjustment"))
     )  # fmt: skip
     days = (pl.col(s.CHARGE_PERIOD_END) - pl.col(s.CHARGE_PERIOD_START)).dt.total_days()
@@ -184,28 +190,27 @@ def categories() -> dict[str, pl.Expr]:
 
 def commitments() -> dict[str, pl.Expr]:
     """The CommitmentDiscount columns; a savings plan is counted in money, a reservation in its unit of time."""
-    plan = _of_plan & pl.col("savings_plan_savings_plan_a_r_n").is_not_null()
     used = _covered | _reserved | (_second & ~pl.col(KNOWN))
-    committed = plan | _of_reservation
+    committed, total = _of_plan | _of_reservation, pl.col("savings_plan_total_commitment_to_date")
     quantity = (
-        pl.when(plan & _second).then(UNUSED)
-        .when(plan & _covered).then("savings_plan_savings_plan_effective_cost")
-        .when(plan & (_kind == "SavingsPlanRecurringFee")).then("savings_plan_total_commitment_to_date")
+        pl.when(_of_plan & _second & pl.col(KNOWN)).then(total - pl.col("savings_plan_used_commitment"))
+        .when(_of_plan & _covered).then("savings_plan_savings_plan_effective_cost")
+        .when(_of_plan & (_kind == "SavingsPlanRecurringFee")).then(total)
         .when(_of_reservation & _second & pl.col(KNOWN)).then("reservation_unused_quantity")
-        .when(_of_reservation & (_kind != "Fee")).then("line_item_usage_amount")
+        .when(_of_reservation & _kind.is_in(["DiscountedUsage", "RIFee"])).then("line_item_usage_amount")
     )  # fmt: skip
-    unit = pl.when(plan).then(s.BILLING_CURRENCY).when(_of_reservation).then(_unit())
+    unit = pl.when(_of_plan).then(s.BILLING_CURRENCY).when(_of_reservation).then(_unit())
     return {
         s.COMMITMENT_DISCOUNT_ID: (
-            pl.when(plan).then("savings_plan_savings_plan_a_r_n").when(_of_reservation).then(_reservation)
+            pl.when(_of_plan).then(_plan).when(_of_reservation).then(_reservation)
         ),
         s.COMMITMENT_DISCOUNT_CATEGORY: (
-            pl.when(plan).then(pl.lit("Spend")).when(_of_reservation).then(pl.lit("Usage"))
+            pl.when(_of_plan).then(pl.lit("Spend")).when(_of_reservation).then(pl.lit("Usage"))
         ),
         s.COMMITMENT_DISCOUNT_TYPE: (
-            pl.when(plan).then(pl.lit("Savings Plan")).when(_of_reservation).then(pl.lit("Reserved Instance"))
+            pl.when(_of_plan).then(pl.lit("Savings Plan")).when(_of_reservation).then(pl.lit("Reserved Instance"))
         ),
-        s.COMMITMENT_DISCOUNT_NAME: pl.when(plan).then("savings_plan_offering_type"),
+        s.COMMITMENT_DISCOUNT_NAME: pl.when(_of_plan).then("savings_plan_offering_type"),
         s.COMMITMENT_DISCOUNT_STATUS: (
             pl.when(~committed).then(None)
             .when(used).then(pl.lit("Used"))
