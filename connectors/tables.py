@@ -1,4 +1,4 @@
-"""Finance's own tables as CSV: budgets, invoices, FX rates, business metrics, mappings.
+"""Finance's own tables as CSV: budgets, invoices and their lines, FX rates, business metrics, mappings.
 
 Headers may differ in case, blanks and punctuation, and by the words listed below. A table is read whole or refused
 whole, with every wrong cell listed; rows are counted as a spreadsheet does, the header being row 1.
@@ -63,6 +63,24 @@ def _month(cell: str) -> str:
     return name
 
 
+def _start_month(cell: str) -> str:
+    """A month, by its name or, as FOCUS writes billing periods, by its first instant."""
+    return _month(cell[: len("2026-10-01")])
+
+
+def _issue_day(cell: str) -> date:
+    """A day, or the one of an instant as FOCUS writes it."""
+    return _day(cell[: len("2026-10-01")])
+
+
+def _category(cell: str) -> str:
+    known = next(c.allowed_values for c in s.focus_columns("InvoiceDetail") if c.name == s.CHARGE_CATEGORY)
+    for category in known:
+        if cell.lower() == category.lower():
+            return category
+    raise ValueError(" or ".join(known))
+
+
 def _period(cell: str) -> str:
     try:
         return parse_period(cell).name
@@ -112,6 +130,19 @@ COLUMNS: Final[dict[str, dict[str, Column]]] = {
         "amount": Column(_decimal, needed=True, words="total invoiceamount invoicetotal billedcost"),
         "currency": Column(_currency, needed=True, words="ccy billingcurrency"),
         "issue_date": Column(_day, words="date invoicedate issued"),
+    },
+    "invoice_lines": {
+        "invoice_id": Column(_text, needed=True, words="invoice invoicenumber invoiceno number id"),
+        "source_id": Column(_text, needed=True, words="source xsourceid"),
+        "billing_period": Column(_start_month, needed=True, words="month period invoicemonth billingperiodstart"),
+        "issuer": Column(_text, words="vendor supplier provider invoiceissuer invoiceissuername"),
+        "account_id": Column(_text, words="account billingaccount billingaccountid"),
+        "category": Column(_category, needed=True, words="chargecategory kind type"),
+        "description": Column(_text, words="service item invoicedetaildescription"),
+        "line": Column(_text, words="lineno linenumber invoicedetailid"),
+        "amount": Column(_decimal, needed=True, words="total linetotal billedcost"),
+        "currency": Column(_currency, needed=True, words="ccy billingcurrency"),
+        "issue_date": Column(_issue_day, words="date invoicedate issued invoiceissuedate"),
     },
     "fx_rates": {
         "day": Column(_day, needed=True, words="date"),

@@ -1,9 +1,10 @@
-"""Checks over what the lake holds: reconciliation against invoices, and findings about the data's quality.
+"""Checks over what the lake holds: findings about the data's quality.
 
 Pure functions over frames. A finding never stops anything: it says what is odd, how much money it touches, and what
 to do.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Final, Literal
@@ -11,6 +12,7 @@ from typing import Final, Literal
 import polars as pl
 
 from finops import schema as s
+from finops.freshness import Visibility
 
 TIED_OUT_RATIO: Final = Decimal("0.005")
 """A period is tied out when the unexplained part of its invoice is at most this share of it."""
@@ -44,59 +46,6 @@ def findings_frame(findings: list[Finding]) -> pl.DataFrame:
     frame = pl.DataFrame([asdict(f) for f in findings], schema=FINDING_COLUMNS)
     order = pl.col("severity").replace_strict({"error": 0, "warning": 1, "info": 2})
     return frame.sort(order, -pl.col("cost").abs(), "check", "source_id", "billing_period")
-
-
-def reconcile(daily: pl.LazyFrame, quarantine: pl.LazyFrame, invoices: pl.LazyFrame) -> pl.DataFrame:
-    """Invoices against the lake, per source, billing period and currency.
-
-    residual = invoice - stored - quarantined; residual_ratio = residual / invoice. Only charges of ledger role
-    `billed` count. status: `tied_out` when |residual_ratio| <= TIED_OUT_RATIO and nothing is quarantined,
-    `quarantined` when the money is all there but some of it lies in quarantine, `residual` when it is not,
-    `no_invoice` and `no_charges` when one side is missing.
-    """
-    keys = ["source_id", "billing_period", "currency"]
-    stored = (
-        daily.filter(pl.col(s.LEDGER_ROLE) == s.BILLED)
-        .group_by(
-            pl.col(s.SOURCE_ID).alias("source_id"),
-            pl.col(s.BILLING_PERIOD).alias("billing_period"),
-            pl.col(s.BILLING_CURRENCY).alias("currency"),
-        )
-        .agg(pl.col(s.BILLED_COST).sum().alias("stored"))
-        .collect(engine="streaming")
-    )
-    held_back = (
-        quarantine.filter(pl.col("billed_cost").is_not_null())
-        .group_by(keys)
-        .agg(pl.col("billed_cost").sum().alias("quarantined"))
-        .collect()
-    )
-    invoiced = invoices.group_by(keys).agg(pl.col("amount").sum().alias("invoice")).collect()
-    joined = stored.join(held_back, on=keys, how="full", coalesce=True).join(
-        invoiced, on=keys, how="full", coalesce=True
-    )
-    zero = pl.lit(Decimal(0), dtype=s.MONEY)
-    residual = pl.col("invoice") - pl.col("stored").fill_null(zero) - pl.col("quarantined")
-    tolerance = (pl.col("invoice").cast(pl.Float64) * float(TIED_OUT_RATIO)).abs()
-    return (
-        joined.with_columns(pl.col("quarantined").fill_null(zero))
-        .with_columns(residual.alias("residual"))
-        .with_columns(
-            pl.when(pl.col("invoice") != 0).then(pl.col("residual") / pl.col("invoice")).alias("residual_ratio"),
-            pl.when(pl.col("invoice").is_null())
-            .then(pl.lit("no_invoice"))
-            .when(pl.col("stored").is_null() & (pl.col("quarantined") == 0))
-            .then(pl.lit("no_charges"))
-            .when(pl.col("residual").cast(pl.Float64).abs() > tolerance)
-            .then(pl.lit("residual"))
-            .when(pl.col("quarantined") != 0)
-            .then(pl.lit("quarantined"))
-            .otherwise(pl.lit("tied_out"))
-            .alias("status"),
-        )
-        .select(*keys, "invoice", "stored", "quarantined", "residual", "residual_ratio", "status")
-        .sort(keys)
-    )
 
 
 def quality(charges: pl.LazyFrame, quarantine: pl.LazyFrame) -> list[Finding]:
@@ -190,6 +139,19 @@ _ROW_CHECKS: Final[dict[str, _RowCheck]] = {
         "tag the resources, or add their account to the mappings table",
     ),
 }
+
+
+def stale(sources: Iterable[Visibility]) -> list[Finding]:
+    """Sources whose newest complete day is older than their days usually are when they come."""
+    return [
+        Finding(
+            "source_stale", "warning", source.source_id, f"{source.newest_day:%Y-%m}", "", 0, Decimal(0),
+            f"complete to {source.newest_day}, {source.days_behind} days ago; nine in ten of its days were there after "
+            f"{source.p90_days}", f"`finops ingest {source.source_id}`; if that brings nothing, look at its export",
+        )
+        for source in sources
+        if source.is_stale
+    ]  # fmt: skip
 
 
 def _quarantined(quarantine: pl.LazyFrame) -> list[Finding]:

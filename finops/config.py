@@ -95,6 +95,7 @@ class FinanceTables(_Record):
 
     budgets: Path | None = None
     invoices: Path | None = None
+    invoice_lines: Path | None = None
     fx_rates: Path | None = None
     business_metrics: Path | None = None
     mappings: Path | None = None

@@ -310,6 +310,13 @@ _TABLES = (
         "invoice_id source_id billing_period account_id currency",
     ),
     _table(
+        "invoice_lines",
+        {"invoice_id": _TEXT, "source_id": _TEXT, "billing_period": _TEXT, "issuer": _TEXT, "account_id": _TEXT,
+         "category": _TEXT, "description": _TEXT, "line": _TEXT, "amount": MONEY, "currency": _TEXT,
+         "issue_date": _DATE, "source": _TEXT},
+        "invoice_id source_id billing_period account_id currency category description line",
+    ),
+    _table(
         "fx_rates",
         {"day": _DATE, "base": _TEXT, "quote": _TEXT, "rate": MONEY, "source": _TEXT}, "day base quote",
     ),

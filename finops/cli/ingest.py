@@ -1,4 +1,4 @@
-"""Commands that bring bills in and prove that they are whole: ingest, reconcile, quality."""
+"""`finops ingest`: bills into the lake."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,12 +10,10 @@ import polars as pl
 import typer
 
 from connectors.registry import names
-from finops.checks import FINDING_COLUMNS
 from finops.cli.session import Format, Session, session
-from finops.config import FinanceTables, Source
+from finops.config import Source
 from finops.errors import CallError
 from finops.pipeline import ingest as ingesting
-from finops.pipeline import quality as judging
 from finops.pipeline import tables
 from finops.pipeline.totals import Batch, needs_attention
 
@@ -25,8 +23,6 @@ Period = Annotated[str | None, typer.Option("--period", metavar="YYYY-MM", help=
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(ingest)
-    app.command()(reconcile)
-    app.command()(quality)
 
 
 def ingest(
@@ -58,56 +54,6 @@ def ingest(
         current.needs_attention()
     if loaded.batches or not loaded.failed:
         _show_batches(current, loaded.batches)
-
-
-def reconcile(
-    context: typer.Context,
-    period: Period = None,
-    invoices: Annotated[Path | None, typer.Option(help="A CSV of invoices to load first; replaces the table.")] = None,
-) -> None:
-    """Invoices against the lake: what ties out, what does not, and by how much."""
-    current = session(context)
-    check_period(period)
-    if invoices:
-        only_invoices = FinanceTables(invoices=invoices.resolve())
-        tables.load(current.config.model_copy(update={"tables": only_invoices}), current.lake, say=current.say)
-    rows = judging.reconcile(current.lake, period=period)
-    if not rows["status"].is_in(["tied_out", "no_invoice"]).all():
-        current.needs_attention()
-    if rows.is_empty():
-        current.say("nothing to reconcile yet; next: `finops ingest`, and name invoices in finops.toml")
-    current.show(rows, title="Invoices against the lake")
-
-
-def quality(context: typer.Context, period: Period = None) -> None:
-    """Findings about the data: quarantined rows, double counting, unowned AI spend, missing columns."""
-    current = session(context)
-    check_period(period)
-    findings = judging.quality(current.lake, period=period)
-    if findings["severity"].is_in(["error", "warning"]).any():
-        current.needs_attention()
-    if findings.is_empty() and current.format is Format.table:
-        current.say("no findings")
-        return
-    if current.format is Format.table:
-        _print_findings(findings)
-    else:
-        current.show(findings.select(*FINDING_COLUMNS), key="findings")
-
-
-def _print_findings(findings: pl.DataFrame) -> None:
-    """One paragraph a check: how grave, how much, where, and what to do."""
-    checks = findings.group_by("severity", "check", "message", "next_step", "currency", maintain_order=True).agg(
-        pl.col("rows", "cost").sum(), pl.col("source_id").unique().sort(), pl.col("billing_period").unique().sort()
-    )
-    for row in checks.to_dicts():
-        periods = row["billing_period"]
-        when = periods[0] if len(periods) == 1 else f"{periods[0]} to {periods[-1]}"
-        typer.echo(f"{row['severity']}: {row['message']} ({row['check']})")
-        typer.echo(
-            f"  {row['rows']:,} rows, {row['cost']:,.2f} {row['currency']}, {', '.join(row['source_id'])}, {when}"
-        )
-        typer.echo(f"  next: {row['next_step']}")
 
 
 def check_period(period: str | None) -> None:

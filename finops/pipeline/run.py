@@ -13,7 +13,8 @@ from finops import schema as s
 from finops.config import Config, load_config
 from finops.errors import FinopsError
 from finops.freshness import settled_until
-from finops.pipeline import alerting, exports, forecasts, ingest, placement, quality, tables, tokens
+from finops.pipeline import alerting, exports, forecasts, ingest, placement, reconciliation, tables, tokens
+from finops.reconciliation import NO_INVOICE, TIED_OUT, Reconciliation
 from finops.store import Lake
 from reports.views.movement import coverage, month_of
 from reports.views.scope import Scope
@@ -58,7 +59,7 @@ def run(config: Config, lake: Lake, *, today: date, say: Say) -> RunSummary:
     tables.load(config, lake, say=say)
     loaded = ingest.ingest_all(config, lake, config.sources, say=say, until=today + timedelta(days=1))
     quarantined = sum(b.rows_quarantined for b in loaded.batches)
-    tied = quality.reconcile(lake)
+    tied = reconciliation.reconcile(lake, today=today)
     forecast = forecasts.refresh(config, lake, say=say)
     placement.write_missing_scenarios(config, lake, say=say)
     plans = placement.refresh(config, lake, say=say)
@@ -67,12 +68,13 @@ def run(config: Config, lake: Lake, *, today: date, say: Say) -> RunSummary:
     lines = [
         *(Line("Spend", text) for text in _spend(lake, today)),
         *(Line("Tie-out", text) for text in _tie_out(tied, quarantined, tuple(loaded.failed))),
+        *(Line("Open", text) for text in _open(tied.rows, settled_until(lake.scan("spend_daily"), today))),
         *(Line("Tokens", text) for text in tokens.summary(config, lake, today=today)),
         *(Line("Forecast", text) for text in [*_landing(config, lake), *forecasts.summary(forecast)]),
         *(Line("Placement", text) for text in placement.summary(plans)),
         *(Line("Alerts", text) for text in alerting.summary(alerts)),
     ]
-    off = ~tied["status"].is_in(["tied_out", "no_invoice"])
+    off = ~tied.rows["status"].is_in([TIED_OUT, NO_INVOICE])
     off_usage = tokens.tie_out(config, lake)["status"] == "residual"
     return RunSummary(
         tuple(lines),
@@ -107,20 +109,34 @@ def _share(lake: Lake, scope: Scope, currency: str, total: Decimal) -> str:
     return f"; {percent(top[0]['cost'] / total)} of it is {top[0]['purpose']}" if top and total else ""
 
 
-def _tie_out(tied: pl.DataFrame, quarantined: int, failed: tuple[str, ...]) -> Iterator[str]:
-    invoiced = tied.filter(pl.col("invoice").is_not_null())
-    exact = invoiced.filter(pl.col("status") == "tied_out")
+def _tie_out(tied: Reconciliation, quarantined: int, failed: tuple[str, ...]) -> Iterator[str]:
+    invoiced = tied.rows.filter(pl.col("invoice").is_not_null())
+    exact = invoiced.filter(pl.col("status") == TIED_OUT)
     if len(invoiced):
         yield f"{len(exact)} of {len(invoiced)} invoiced months tie out to the invoice."
-    for row in invoiced.filter(pl.col("status") != "tied_out").to_dicts():
+    for row in invoiced.filter(pl.col("status") != TIED_OUT).to_dicts():
+        side = "above" if row["residual"] > 0 else "below"
+        why = f": {row['note']}" if row["note"] else ""
         yield (
-            f"{row['source_id']} {row['billing_period']}: the invoice is {compact(row['residual'])} {row['currency']} "
-            f"({percent(row['residual_ratio'])}) above what the bill shows; see `finops reconcile`."
+            f"{row['source_id']} {row['billing_period']}: the invoice is {compact(abs(row['residual']))} "
+            f"{row['currency']} ({percent(abs(row['residual_ratio'] or 0))}) {side} what the bill shows{why}."
         )
+        if row["next_step"]:
+            yield f"Next: {row['next_step']}."
     if quarantined:
         yield f"{quarantined:,} rows lie in quarantine with their reasons; see `finops quality`."
     if failed:
         yield f"not loaded: {', '.join(failed)}; their figures are those of the last run."
+
+
+def _open(rows: pl.DataFrame, settled: date) -> Iterator[str]:
+    """Which months may still change, and up to which day forecasts and alerts take the figures as whole."""
+    for (month,), part in rows.filter(pl.col("open").is_not_null()).group_by(["billing_period"], maintain_order=True):
+        why = part.group_by("open", maintain_order=True).agg(pl.col("source_id").unique().sort())
+        said = "; ".join(f"{', '.join(sources)}: {reason}" for reason, sources in why.iter_rows())
+        yield f"{month} is open ({said})."
+    if rows["open"].is_not_null().any():
+        yield f"Forecasts and alerts take days up to {settled - timedelta(days=1):%-d %B} as billed in full."
 
 
 def _landing(config: Config, lake: Lake) -> Iterator[str]:

@@ -13,6 +13,7 @@ from finops import prices, token_prices
 from finops.config import FILE_NAME, Config, FinanceTables, Source
 from finops.errors import ConfigError, FinopsError
 from finops.pipeline import pulling
+from finops.pipeline.reconciliation import freshness
 from finops.schema import TABLES
 from finops.store import Lake
 
@@ -51,6 +52,7 @@ def doctor(config: Config, lake: Lake, *, today: date) -> list[Diagnosis]:
         *_sources(config, today),
         *_tables(config),
         _lake(lake),
+        *_freshness(lake, today),
         *_engines(),
         *_prices(today),
         *_token_prices(config, today),
@@ -118,6 +120,20 @@ def _lake(lake: Lake) -> Diagnosis:
     if not held:
         return Diagnosis("lake", "warning", "the lake is empty", "finops ingest")
     return Diagnosis("lake", "ok", f"{len(lake.snapshots())} snapshot(s) of {len(held)} table(s)")
+
+
+def _freshness(lake: Lake, today: date) -> Iterator[Diagnosis]:
+    """How old the newest complete day of each source is, beside how late its days usually come."""
+    for source in freshness(lake, today=today):
+        usual = f"; usually {source.median_days:.3g}" if source.median_days is not None else ""
+        most = f", nine in ten within {source.p90_days}" if source.median_days is not None else ""
+        said = "ended, complete" if source.ended else "complete"
+        yield Diagnosis(
+            f"freshness {source.source_id}",
+            "warning" if source.is_stale else "ok",
+            f"{said} to {source.newest_day}, {source.days_behind} days behind{usual}{most} ({source.loads} loads)",
+            f"finops ingest {source.source_id}" if source.is_stale else "",
+        )
 
 
 def _engines() -> Iterator[Diagnosis]:

@@ -11,7 +11,7 @@ from connectors import files, tables
 from finops.config import Config
 from finops.store import Lake
 
-TABLES: Final = ("budgets", "invoices", "fx_rates", "business_metrics", "mappings")
+TABLES: Final = ("budgets", "invoices", "invoice_lines", "fx_rates", "business_metrics", "mappings")
 
 
 @dataclass(frozen=True)

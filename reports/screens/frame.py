@@ -13,7 +13,7 @@ from deltalake.exceptions import DeltaError
 from finops.config import load_config
 from finops.errors import FinopsError, LakeError
 from finops.store import Lake
-from reports.screens import data, explore, filters, outlook, overview, parts, scenarios, tokens
+from reports.screens import explore, filters, outlook, overview, parts, reconciliation, scenarios, tokens
 from reports.screens.page import Page, computed, current_look
 from reports.views.movement import coverage
 
@@ -25,7 +25,7 @@ SCREENS: Final[dict[str, tuple[str, str, Render]]] = {
     "tokens": ("Tokens", ":material/token:", tokens.render),
     "forecast": ("Forecast", ":material/trending_up:", outlook.render),
     "scenarios": ("Scenarios", ":material/compare_arrows:", scenarios.render),
-    "data": ("Data", ":material/fact_check:", data.render),
+    "data": ("Data", ":material/fact_check:", reconciliation.render),
 }
 """The pages by their address: name, icon and what draws them."""
 

@@ -93,13 +93,24 @@ def table(
         column_config=columns | dict(configs or {}),
         **options,
     )
+    _under(key, file, (lambda: csv_text(download())) if download else csv_text(frame), total)
+
+
+def download(frame: pl.DataFrame, *, key: str, file: str, total: tuple[str, Decimal, str] | None = None) -> None:
+    """The total of rows that a page shows in its own way, and the rows as a CSV file."""
+    _under(key, file, csv_text(frame), total)
+
+
+def _under(
+    key: str, file: str, text: str | Callable[[], str], total: tuple[str, Decimal, str] | None
+) -> None:  # fmt: skip
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         if total is not None:
             heading, amount, currency = total
             st.markdown(f"**{heading}: {amount:,.2f} {currency}**")
         st.download_button(
-            "Download CSV", data=(lambda: csv_text(download())) if download else csv_text(frame), file_name=file,
-            mime="text/csv", key=f"{key}_csv", icon=":material/download:", on_click="ignore",
+            "Download CSV", data=text, file_name=file, mime="text/csv", key=f"{key}_csv", icon=":material/download:",
+            on_click="ignore",
         )  # fmt: skip
 
 

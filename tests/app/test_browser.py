@@ -34,7 +34,7 @@ QUESTIONS = {
     "Tokens": "What do our tokens cost, and why did it change?",
     "Forecast": "Where will the month land?",
     "Scenarios": "Where should it run?",
-    "Data": "Can we trust these figures?",
+    "Data": "Can I trust these figures?",
 }
 
 

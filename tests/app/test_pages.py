@@ -34,7 +34,7 @@ QUESTIONS = {
     "tokens": "What do our tokens cost, and why did it change?",
     "forecast": "Where will the month land?",
     "scenarios": "Where should it run?",
-    "data": "Can we trust these figures?",
+    "data": "Can I trust these figures?",
 }
 Open = Callable[..., AppTest]
 

@@ -1,4 +1,4 @@
-"""Reconciliation and quality: each status and each finding fires on the rows that it is for, and only on those."""
+"""Quality: each finding fires on the rows that it is for, and only on those."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -90,47 +90,3 @@ def test_an_account_in_two_bills_is_counted_twice() -> None:
         f for f in checks.quality(charges, pl.LazyFrame(schema=s.TABLES["quarantine"].columns)) if f.severity == "error"
     ]
     assert [(f.check, f.source_id, f.rows, f.cost) for f in twice] == [("counted_twice", "a + b", 2, Decimal(2))]
-
-
-def frames(stored: str | None, quarantined: str | None, invoice: str | None, role: str = s.BILLED) -> pl.DataFrame:
-    """Reconciliation of one source and period."""
-
-    def table(name: str, row: dict[str, object] | None) -> pl.LazyFrame:
-        columns = s.TABLES[name].columns
-        return pl.LazyFrame([dict.fromkeys(columns) | row] if row else [], schema=columns)
-
-    ours = {"source_id": "a", "billing_period": "2026-09", "currency": "USD"}
-    daily = {s.SOURCE_ID: "a", s.BILLING_PERIOD: "2026-09", s.BILLING_CURRENCY: "USD", s.LEDGER_ROLE: role}
-    return checks.reconcile(
-        table("spend_daily", {**daily, s.BILLED_COST: Decimal(stored)} if stored else None),
-        table("quarantine", {**ours, "billed_cost": Decimal(quarantined)} if quarantined else None),
-        table("invoices", {**ours, "amount": Decimal(invoice)} if invoice else None),
-    )
-
-
-@pytest.mark.parametrize(
-    ("stored", "quarantined", "invoice", "residual", "status"),
-    [
-        ("100", None, "100", "0", "tied_out"),
-        ("99.5", None, "100", "0.5", "tied_out"),
-        ("99.49", None, "100", "0.51", "residual"),
-        ("101", None, "100", "-1", "residual"),
-        ("90", "10", "100", "0", "quarantined"),
-        ("80", "10", "100", "10", "residual"),
-        ("-100", None, "-100", "0", "tied_out"),
-        (None, None, "100", "100", "no_charges"),
-        ("100", None, None, None, "no_invoice"),
-    ],
-)
-def test_a_period_ties_out_or_its_residual_is_named(
-    stored: str | None, quarantined: str | None, invoice: str | None, residual: str | None, status: str
-) -> None:
-    """residual = invoice - stored - quarantined; up to 0.5 % of the invoice ties out, and nothing quarantined does."""
-    (row,) = frames(stored, quarantined, invoice).to_dicts()
-    assert row["residual"] == (None if residual is None else Decimal(residual))
-    assert row["status"] == status
-
-
-def test_derived_charges_do_not_reconcile() -> None:
-    """What only attributes money is no part of an invoice."""
-    assert frames("100", None, "100", role=s.DERIVED)["status"].to_list() == ["no_charges"]
