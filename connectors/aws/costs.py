@@ -115,7 +115,7 @@ def unused(how: Basis) -> list[pl.Expr]:
             for n in ("", "net_")
         )
         # a discount on the plan's fee is a discount on each dollar of the commitment
-        plan = pl.when(gross > 0).then(pl.coalesce(plan * net / gross, plan)).otherwise(plan)
+        plan = pl.when(gross > 0).then(pl.coalesce(plan * (net / gross), plan)).otherwise(plan)
     parts = [
         _net_or(how, f"reservation_net_unused_{fee}", f"reservation_unused_{fee}")
         for fee in ("amortized_upfront_fee_for_billing_period", "recurring_fee")
