@@ -61,6 +61,61 @@ class Pull(_Record):
     restated_days: Annotated[int, Field(ge=0, le=366)] = 7
 
 
+class AwsIdentity(_Record):
+    """As whom AWS is read.
+
+    profile: one of AWS's own config files; without it the SDK's usual places are searched. role_arn, external_id: a
+    role that is assumed. region: the bucket's, where the SDK does not find it by itself.
+    """
+
+    profile: str | None = None
+    role_arn: Annotated[str, Field(pattern="^arn:[a-z-]+:iam::[0-9]{12}:role/.+$")] | None = None
+    external_id: str | None = None
+    region: str | None = None
+    endpoint_url: str | None = None
+
+
+class Aws(AwsIdentity):
+    """What is fetched from AWS.
+
+    export: a data export, or a legacy Cost and Usage Report, as `s3://bucket/prefix/name`. since: a day of the first
+    month that is fetched. cost_explorer: where there is no export its charges, of all accounts together or of each of
+    the `accounts`; beside an export its monthly `totals`, which invoices are compared with. max_requests: of Cost
+    Explorer in one run. gpu_regions: where CloudWatch is asked how busy accelerators were.
+    """
+
+    export: Annotated[str, Field(pattern="^s3://[A-Za-z0-9._-]+(/[^/]+)+/?$")] = ""
+    since: dt.date
+    cost_explorer: Literal["charges", "accounts", "totals"] | None = None
+    max_requests: Annotated[int, Field(ge=1)] = 100
+    gpu_regions: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_one_bill(self) -> "Aws":
+        if self.export and self.cost_explorer in ("charges", "accounts"):
+            raise ValueError('export and cost_explorer both are the bill; beside an export it may be "totals"')
+        if not self.export and self.cost_explorer == "totals":
+            raise ValueError("cost_explorer totals need an export beside them")
+        if bool(self.export or self.cost_explorer) == bool(self.gpu_regions):
+            raise ValueError("name export or cost_explorer for a bill, or gpu_regions for how busy accelerators were")
+        return self
+
+    @property
+    def bucket(self) -> str:
+        """The bucket that the export is delivered to."""
+        return self.export.removeprefix("s3://").partition("/")[0]
+
+    @property
+    def prefix(self) -> str:
+        """What the keys of all its objects begin with, up to the slash after its name."""
+        return self.export.removeprefix("s3://").partition("/")[2].rstrip("/") + "/"
+
+    @property
+    def name(self) -> str:
+        """The export's or report's name."""
+        return self.prefix.rstrip("/").rpartition("/")[2]
+
+
 class Splits(_Record):
     """The money that a derived source explains: that of a billed source, or of one of its keys only."""
 
@@ -71,7 +126,7 @@ class Splits(_Record):
 class Source(_Record):
     """One bill, ledger or log that is ingested whole, period by period.
 
-    path: where its files are; pulled ones by default in `raw/`. ledger_role: by default what the connector's data is.
+    path: where its files are; fetched ones by default in `raw/`. ledger_role: by default what the connector's data is.
     splits: of a derived source, whose charges its usage divides among teams and use cases.
     """
 
@@ -79,15 +134,25 @@ class Source(_Record):
     connector: str
     path: Path | None = None
     pull: Pull | None = None
+    aws: Aws | None = None
     ledger_role: Literal["billed", "derived"] | None = None
     splits: Splits | None = None
     options: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _has_files(self) -> "Source":
-        if self.path is None and self.pull is None:
-            raise ValueError("needs a path, or pull")
+        if self.path is None and not self.is_fetched:
+            raise ValueError("needs a path, pull or aws")
+        if self.pull is not None and self.aws is not None:
+            raise ValueError("has pull and aws, but is fetched from one place")
+        if self.aws is not None and self.connector != (reader := "gpu_usage" if self.aws.gpu_regions else "aws"):
+            raise ValueError(f'has aws, which needs connector = "{reader}"')
         return self
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether its files are brought by every load, from an API or a bucket."""
+        return self.pull is not None or self.aws is not None
 
 
 class FinanceTables(_Record):
@@ -127,9 +192,14 @@ class Alerting(_Record):
 
 
 class Prices(_Record):
-    """A company's own prices: CSV files of contracted token prices, which win over the list."""
+    """A company's own prices, as CSV files, which win over the shipped ones.
+
+    tokens: contracted prices of models. offers, commitments: what accelerators rent for, on demand and committed.
+    """
 
     tokens: tuple[Path, ...] = ()
+    offers: tuple[Path, ...] = ()
+    commitments: tuple[Path, ...] = ()
 
 
 class Forecasting(_Record):

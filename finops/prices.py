@@ -15,6 +15,7 @@ from typing import Final
 
 import polars as pl
 
+from finops.config import Config
 from finops.errors import InputError
 from finops.schema import MONEY
 
@@ -46,6 +47,24 @@ _EXPECTED: Final[dict[pl.DataType, str]] = {
     MONEY: "a plain number, not below zero", pl.Date(): "a date as YYYY-MM-DD", pl.Int64(): "a whole number",
 }  # fmt: skip
 _COMMITTED: Final = (*MACHINE, "commitment", "term_years", "payment")
+
+
+@dataclass(frozen=True)
+class OwnPrices:
+    """A company's own CSV files of offers and commitments, which come on top of the shipped ones."""
+
+    offers: tuple[Path, ...] = ()
+    commitments: tuple[Path, ...] = ()
+
+    @classmethod
+    def of(cls, config: Config) -> "OwnPrices":
+        """Those that the config names."""
+        return cls(*(tuple(map(config.path, named)) for named in (config.prices.offers, config.prices.commitments)))
+
+    @property
+    def stamps(self) -> tuple[int, ...]:
+        """When each was written last; 0 for one that is not there."""
+        return tuple(p.stat().st_mtime_ns if p.exists() else 0 for p in (*self.offers, *self.commitments))
 
 
 @dataclass(frozen=True)
@@ -127,7 +146,8 @@ def _term_faults(commitments: pl.DataFrame) -> pl.DataFrame:
 
 
 def _findings(wrong: pl.DataFrame, rule: str, price: str, limit: str) -> pl.DataFrame:
-    return wrong.select(
+    # pl.format panics on columns whose chunks differ, as after a join
+    return wrong.rechunk().select(
         *MACHINE,
         pl.lit(rule).alias("rule"),
         pl.format("{} > {} {} per hour", _plain(price), _plain(limit), "currency").alias("found"),

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from finops.errors import ConfigError
-from optimizer.offers import Selection, selected_options
+from finops.prices import OwnPrices
+from optimizer.offers import SHIPPED, Selection, selected_options
 from optimizer.options import Option, Price, Record
 from optimizer.scenario import Scenario
 
@@ -34,7 +35,7 @@ class _Offered(Record):
     fx_rates: tuple[ScenarioRate, ...] = ()
 
 
-def load_scenario(file: Path) -> Scenario:
+def load_scenario(file: Path, own: OwnPrices = SHIPPED) -> Scenario:
     """The scenario of a TOML file: its own options, then those it selects from the price book, in its currency.
 
     Raises ConfigError for a file that is missing or no TOML, a key that is not known, a value out of range, parts
@@ -48,11 +49,11 @@ def load_scenario(file: Path) -> Scenario:
             expected="a scenario file",
             next_step="correct the path, or write one with `finops scenario new`",
         ) from error
-    return parse_scenario(text, name=str(file))
+    return parse_scenario(text, name=str(file), own=own)
 
 
-def parse_scenario(text: str, *, name: str) -> Scenario:
-    """The scenario of a TOML text; see `load_scenario`. name: what errors call it."""
+def parse_scenario(text: str, *, name: str, own: OwnPrices = SHIPPED) -> Scenario:
+    """The scenario of a TOML text; see `load_scenario`. name: what errors call it. own: prices beside the shipped."""
     try:
         document = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
@@ -64,7 +65,7 @@ def parse_scenario(text: str, *, name: str) -> Scenario:
     content = dict(document)
     try:
         offered = _Offered.model_validate({key: content.pop(key) for key in _Offered.model_fields if key in content})
-        picked = {o.name: o for selection in offered.price_book for o in selected_options(selection)}
+        picked = {o.name: o for selection in offered.price_book for o in selected_options(selection, own)}
         currency = str(content.get("currency", "USD"))
         options = [_in_currency(o, currency, offered.fx_rates) for o in (*offered.options, *picked.values())]
         return Scenario.model_validate({**content, "options": options})

@@ -10,7 +10,8 @@ from decimal import Decimal
 import polars as pl
 
 from finops import prices
-from optimizer.offers import offered_countries
+from finops.prices import OwnPrices
+from optimizer.offers import SHIPPED, offered_countries
 
 UNIT_PRICE = Decimal("1e-18")
 CLOUDS = ("aws", "azure", "gcp")
@@ -66,6 +67,7 @@ def draft(
     spend: Spend,
     measured: Sequence[Measured],
     book_rate: tuple[Decimal, str, date] | None,
+    own: OwnPrices = SHIPPED,
 ) -> str:
     """The text of a scenario file that solves as written; the demand priced as today sums to the placed spend.
 
@@ -86,7 +88,7 @@ def draft(
         parts.append(_today(m, spend))
     by_accelerator = _rented_accelerators(measured)
     for accelerator, users in by_accelerator.items() if usable else ():
-        if (offers := _book_block(accelerator, users)) is not None:
+        if (offers := _book_block(accelerator, users, own)) is not None:
             parts.append(offers)
         if spend.currency == "USD" and accelerator in SERVERS:
             parts.append(_server(accelerator, users))
@@ -186,13 +188,15 @@ def _rented_accelerators(measured: Sequence[Measured]) -> Mapping[str, list[Meas
     return found
 
 
-def _book_block(accelerator: str, users: Sequence[Measured]) -> str | None:
+def _book_block(accelerator: str, users: Sequence[Measured], own: OwnPrices) -> str | None:
     """The offers for an accelerator: in the countries it runs in today where the book has any, else anywhere."""
-    offers = prices.load_offers().filter(pl.col("accelerator") == accelerator, pl.col("provider").is_in(CLOUDS))
+    offers = prices.load_offers(own.offers).filter(
+        pl.col("accelerator") == accelerator, pl.col("provider").is_in(CLOUDS)
+    )
     if offers.is_empty():
         return None
     here = {m.country for m in users if m.country}
-    countries = sorted(here & offered_countries(accelerator))
+    countries = sorted(here & offered_countries(accelerator, own))
     spot = any(m.kind in ("training", "fine_tuning") for m in users)
     kinds = ["on_demand", "reservation", *(["spot"] if spot else [])]
     lines = [

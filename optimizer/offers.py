@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from decimal import Decimal
-from functools import cache
+from functools import lru_cache
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 
@@ -12,11 +12,13 @@ from pydantic import Field
 
 from finops import prices
 from finops.errors import ConfigError
+from finops.prices import OwnPrices
 from finops.schema import MONEY
 from optimizer.options import Amount, Change, Name, Option, Price, Record, Rented, Reservation
 
 Kind = Literal["on_demand", "monthly", "spot", "reservation"]
 _PLACE = ("provider", "region", "instance_type")
+SHIPPED = OwnPrices()
 
 
 class Selection(Record):
@@ -39,12 +41,12 @@ class Selection(Record):
     price_change_ratio_per_year: Change = Decimal(0)
 
 
-def selected_options(selection: Selection) -> list[Option]:
+def selected_options(selection: Selection, own: OwnPrices = SHIPPED) -> list[Option]:
     """The offers of the price book that a selection asks for, as options with source and date.
 
     Raises ConfigError when no offer fits.
     """
-    offers = _book().filter(pl.col("kind").is_in(selection.kinds))
+    offers = _book(own, own.stamps).filter(pl.col("kind").is_in(selection.kinds))
     for column, wanted in (
         ("provider", selection.providers),
         ("region", selection.regions),
@@ -76,15 +78,16 @@ def _as_text(column: str, wanted: Iterable[object]) -> list[str]:
     return [str(value) for value in pl.Series([Decimal(str(v)) for v in wanted], dtype=MONEY).cast(pl.String)]
 
 
-def offered_countries(accelerator: str) -> set[str]:
+def offered_countries(accelerator: str, own: OwnPrices = SHIPPED) -> set[str]:
     """The countries in which the price book has offers for an accelerator."""
-    return set(_book().filter(pl.col("accelerator") == accelerator)["country"].drop_nulls())
+    return set(_book(own, own.stamps).filter(pl.col("accelerator") == accelerator)["country"].drop_nulls())
 
 
-@cache
-def _book() -> pl.DataFrame:
+@lru_cache(maxsize=4)
+def _book(own: OwnPrices, _stamps: tuple[int, ...]) -> pl.DataFrame:
     """Every price of the book as one row: its place, accelerators, kind, price, source, date and country."""
-    offers = prices.load_offers()
+    book = prices.load_prices(offers=own.offers, commitments=own.commitments)
+    offers = book.offers
     none = {"commitment": pl.lit(None, pl.String), "term_years": pl.lit(None, pl.Int64)}
     by_kind = [
         offers.with_columns(kind=pl.lit(kind), price=column, **none)
@@ -94,10 +97,8 @@ def _book() -> pl.DataFrame:
             ("spot", "spot_per_hour"),
         )
     ]
-    committed = (
-        prices.load_commitments()
-        .join(offers.select(*_PLACE, "accelerator_memory_gib"), on=_PLACE)
-        .with_columns(kind=pl.lit("reservation"), price="committed_per_hour")
+    committed = book.commitments.join(offers.select(*_PLACE, "accelerator_memory_gib"), on=_PLACE).with_columns(
+        kind=pl.lit("reservation"), price="committed_per_hour"
     )
     regions = pl.read_csv((files("finops") / "data" / "regions.csv").read_bytes(), infer_schema=False)
     return (

@@ -6,13 +6,12 @@ from typing import Any, Final
 
 import botocore.exceptions as raised
 import tenacity
+from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
-from connectors.aws.session import Tries
+from connectors.aws.session import Tries, _session
+from finops.config import AwsIdentity
 from finops.errors import SourceUnreachable
-
-MakeClient = Callable[[str, str | None], Any]
-"""Makes boto3's client of a service in a region."""
 
 HOME_REGION: Final = "us-east-1"
 """Where Cost Explorer, the Price List and the Cost Optimization Hub answer."""
@@ -33,6 +32,9 @@ _NOBODY: Final = (
 _BROKEN: Final = (raised.HTTPClientError, raised.ConnectionError, raised.IncompleteReadError, ResponseParserError)
 _RAISED: Final = (raised.BotoCoreError, raised.ClientError, ResponseParserError)
 _SAID_LENGTH: Final = 300
+
+
+PATIENT: Final = Tries(attempts=8)
 
 
 class Api:
@@ -95,6 +97,26 @@ class Api:
     def _tell(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         self._say(f"{self._who}: {_said(error)}; tried again in {state.upcoming_sleep:.1f} s")
+
+
+def connect(
+    identity: AwsIdentity, *, who: str, say: Callable[[str], None], tries: Tries = PATIENT
+) -> Callable[[str, str], Api]:
+    """Makes the Api of a service in a region; raises SourceUnreachable where there are no credentials.
+
+    The SDK itself tries nothing again, so that every request is seen, and counted, here.
+    """
+    try:
+        sdk, options = _session(identity, tries)
+    except _RAISED as error:
+        raise refused(error, "sts:AssumeRole", who) from error
+    once = options["config"].merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+
+    def api(service: str, region: str) -> Api:
+        client = sdk.client(service, **{**options, "region_name": region, "config": once})
+        return Api(client, who=who, tries=tries, say=say)
+
+    return api
 
 
 def refused(error: BaseException, action: str, who: str) -> SourceUnreachable:

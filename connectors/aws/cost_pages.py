@@ -327,19 +327,27 @@ def totals(folder: Path) -> list[Total]:
 
 
 def invoice_rows(folder: Path, source_id: str) -> pl.DataFrame:
-    """The totals of final months as rows of the lake's table `invoices`, one for each account, seller and currency."""
+    """The totals of final months as rows of the lake's table `invoices`, one for each seller and currency.
+
+    AWS sends the invoices of all accounts to the one that pays, which Cost Explorer does not name: account_id is null.
+    """
+    stated = totals(folder)
+    still_open = {total.period for total in stated if not total.whole}
+    amounts: dict[tuple[str, str, str], Decimal] = {}
+    for total in stated:
+        if total.period not in still_open:
+            key = (total.period, total.issuer, total.currency)
+            amounts[key] = amounts.get(key, Decimal(0)) + total.billed
     rows = [
         {
-            "invoice_id": f"{FOLDER}/{t.period}/{t.account}/{t.issuer}",
+            "invoice_id": f"{FOLDER}/{period}/{issuer}",
             "source_id": source_id,
-            "billing_period": t.period,
-            "issuer": t.issuer,
-            "account_id": t.account,
-            "amount": t.billed,
-            "currency": t.currency,
+            "billing_period": period,
+            "issuer": issuer,
+            "amount": amount,
+            "currency": currency,
             "source": FOLDER,
         }
-        for t in totals(folder)
-        if t.whole
+        for (period, issuer, currency), amount in sorted(amounts.items())
     ]
     return pl.DataFrame(rows, schema=s.TABLES["invoices"].columns)

@@ -10,6 +10,7 @@ import typer
 from finops.cli.session import Format, Session, print_table, session
 from finops.errors import CallError
 from finops.pipeline import placement
+from finops.prices import OwnPrices
 from optimizer.document import load_scenario
 from optimizer.fleet import cheapest_fleet, load_case
 
@@ -167,7 +168,7 @@ def show(context: typer.Context, name: Annotated[str, typer.Argument(help="A sav
     if current.format is Format.table:
         typer.echo(path.read_text(encoding="utf-8"))
         return
-    scenario = load_scenario(path)
+    scenario = load_scenario(path, OwnPrices.of(current.config))
     if current.format is Format.json:
         current.show_document({"path": path, "scenario": scenario.model_dump(mode="json")})
         return

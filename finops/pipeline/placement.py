@@ -19,6 +19,7 @@ from finops.config import Config
 from finops.errors import CallError, ConfigError
 from finops.execution import executor
 from finops.money import FxRate, Money
+from finops.prices import OwnPrices
 from finops.store import Lake
 from optimizer.document import load_scenario
 from optimizer.draft import Measured, Spend, draft
@@ -53,7 +54,7 @@ def refresh(config: Config, lake: Lake, *, say: Say) -> PlacementRun:
 
     Raises ConfigError for a scenario file that is wrong or has a workload that no option fits.
     """
-    scenarios = [load_scenario(config.path(path)) for path in config.optimize.scenarios]
+    scenarios = [load_scenario(config.path(path), OwnPrices.of(config)) for path in config.optimize.scenarios]
     settings = settings_of(config)
     kept = {row["scenario"]: row for row in stored_plans(lake)}
     records, new = [], []
@@ -100,7 +101,7 @@ def optimize(
 
     Raises ConfigError for a scenario whose rules cannot be kept together: what conflicts, and what helps.
     """
-    placements = [_placed(config, load_scenario(path), settings, say) for path in paths]
+    placements = [_placed(config, load_scenario(path, OwnPrices.of(config)), settings, say) for path in paths]
     for placement in placements:
         if placement.status in ("infeasible", "unsolved"):
             raise _no_plan(placement)
@@ -231,7 +232,15 @@ def _drafted(config: Config, lake: Lake, name: str, spend: Spend, measured: Sequ
     newest = rates.sort("day").tail(1).collect().to_dicts()
     rate = (newest[0]["rate"], newest[0]["source"], newest[0]["day"]) if newest else None
     start = (spend.last_day.replace(day=1) + timedelta(days=32)).strftime("%Y-%m")
-    return draft(name, company=config.company.name, start=start, spend=spend, measured=measured, book_rate=rate)
+    return draft(
+        name,
+        company=config.company.name,
+        start=start,
+        spend=spend,
+        measured=measured,
+        book_rate=rate,
+        own=OwnPrices.of(config),
+    )
 
 
 # ----------------------------------------------------------------------------------------------- demand from the lake

@@ -9,6 +9,7 @@ import polars as pl
 
 from connectors import files, tables
 from finops.config import Config
+from finops.pipeline.stated_invoices import with_stated
 from finops.store import Lake
 
 TABLES: Final = ("budgets", "invoices", "invoice_lines", "fx_rates", "business_metrics", "mappings")
@@ -37,6 +38,8 @@ def load(config: Config, lake: Lake, *, say: Callable[[str], None]) -> TablesLoa
         if found.ignored:
             say(f"{path.name}: columns without use here: {', '.join(found.ignored)}")
         read[name] = found.frame
+    if "invoices" in read:
+        read["invoices"] = with_stated(read["invoices"], lake.scan("invoices").collect())
     if "budgets" in read:
         read["budgets"] = _marked(read["budgets"], config)
     changed = tuple(name for name, frame in read.items() if not _is_held(name, frame, lake.scan(name).collect()))

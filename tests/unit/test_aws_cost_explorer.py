@@ -224,13 +224,13 @@ def test_accounts_are_told_apart_when_asked(
 
 def test_totals_are_invoices_of_final_months(pulls: Callable[..., Pulls]) -> None:
     """Monthly totals take one request; a month is an invoice when it is whole and no estimate any more."""
-    client = CostExplorer(items("111111111111") + items("111111111111", day=date(2026, 11, 2)))
-    run = pulls(client, detail="totals")
+    given = items("111111111111", "222222222222") + items("111111111111", day=date(2026, 11, 2))
+    run = pulls(CostExplorer(given), detail="totals")
     assert run.run().requests == 1
     rows = cost_pages.invoice_rows(run.folder, "bill")
     assert dict(rows.schema) == s.TABLES["invoices"].columns
     assert rows.select("billing_period", "account_id", "issuer", "amount", "currency", "source").rows() == [
-        ("2026-10", "111111111111", "Amazon Web Services, Inc.", Decimal("108.0700000008"), "USD", "cost_explorer")
+        ("2026-10", None, "Amazon Web Services, Inc.", Decimal("216.1400000016"), "USD", "cost_explorer")
     ]
     assert not cost_pages.is_at(run.folder)
 

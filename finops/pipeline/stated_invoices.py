@@ -1,0 +1,32 @@
+"""What Cost Explorer says that each month comes to, as invoices of the lake where finance has none."""
+
+from collections.abc import Callable
+
+import polars as pl
+
+from connectors.aws import cost_pages
+from finops.config import Config, Source
+from finops.store import Lake
+
+_MONTH = ["source_id", "billing_period"]
+_STATED = pl.col("source").eq_missing(cost_pages.FOLDER)
+
+
+def keep(config: Config, lake: Lake, source: Source, *, say: Callable[[str], None]) -> None:
+    """Replace the source's rows of Cost Explorer by those that its folder now has; equal rows make no snapshot."""
+    if source.aws is None or source.aws.cost_explorer is None:
+        return
+    held = lake.scan("invoices").collect()
+    others = held.filter(~(_STATED & (pl.col("source_id") == source.id)))
+    stated = cost_pages.invoice_rows(config.files_of(source), source.id)
+    rows = with_stated(others, stated)
+    if rows.sort(rows.columns).equals(held.sort(held.columns)):
+        return
+    with lake.transaction(f"invoices {source.id}") as tx:
+        tx.replace("invoices", rows)
+    say(f"{source.id}: Cost Explorer states what {stated['billing_period'].n_unique()} final month(s) come to")
+
+
+def with_stated(invoices: pl.DataFrame, stated: pl.DataFrame) -> pl.DataFrame:
+    """The invoices and, of months that have none there, those that Cost Explorer states: finance's own file wins."""
+    return pl.concat([invoices, stated.filter(_STATED).join(invoices, on=_MONTH, how="anti")])
