@@ -75,7 +75,8 @@ def total_discount(kinds: Kinds) -> pl.Expr | None:
         cells.decimal(pl.element().str.strip_chars('": '), pl.String())
     )
     summed = pl.coalesce(total, pl.when(parts.list.len() > 0).then(parts.list.sum()))
-    return summed if column is None else pl.coalesce(column, summed)
+    # the column may stand at 0 where only the map is filled
+    return summed if column is None else pl.when(column != 0).then(column).otherwise(pl.coalesce(summed, column))
 
 
 def _object(name: str, kinds: Kinds, prefixes: tuple[str, ...]) -> pl.Expr:

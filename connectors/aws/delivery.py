@@ -74,7 +74,8 @@ def _delivered(folder: Path, parts: list[RawPart], say: Callable[[str], None]) -
     for bill, found in sorted(by_bill.items()):
         kept += _whole(bill, found, manifests.pop(bill, []), say)
     for bill, orphans in manifests.items():
-        _refuse_missing(orphans[0], list(orphans[0].keys), bill)
+        for manifest in (m for m in orphans if m.keys):
+            _refuse_missing(manifest, list(manifest.keys), bill)
     return kept
 
 
@@ -121,7 +122,7 @@ def _whole(bill: str, parts: list[RawPart], manifests: list[_Manifest], say: Cal
     listed = []
     for manifest in [_newest(bill, manifests)] if in_month else manifests:
         missing = [key for key in manifest.keys if not any(_same(key, part) for part in parts)]
-        if missing:
+        if missing or not manifest.keys:
             _refuse_missing(manifest, missing, bill)
         listed += [part for part in parts if any(_same(key, part) for key in manifest.keys)]
     left_out = [part.name for part in parts if part not in listed]
@@ -169,8 +170,14 @@ def _versions(bill: str, found: list[str]) -> InputError:
 
 
 def _refuse_missing(manifest: _Manifest, missing: list[str], bill: str) -> None:
+    if not missing:
+        raise InputError(
+            f"{manifest.name} lists no file that ends in {', '.join(files.SUFFIXES)}",
+            expected="an export as Parquet or gzipped CSV",
+            next_step="change the compression of the report, or convert its files and leave its manifest away",
+        )
     raise InputError(
-        f"{manifest.name} lists {', '.join(missing[:3]) or 'no file'}"
+        f"{manifest.name} lists {', '.join(missing[:3])}"
         + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         + f", which {'is' if len(missing) == 1 else 'are'} not there",
         expected=f"every file of {bill} that its manifest lists",

@@ -296,6 +296,7 @@ def test_one_discount_written_three_ways_counts_once(tmp_path: Path) -> None:
         "rows and map": [line_item(**usage, **noted), line_item(**row)],
         "rows": [line_item(**usage), line_item(**row)],
         "map": [line_item(**usage, **noted)],
+        "map beside an empty total": [line_item(**usage, **noted, discount_total_discount="0.0")],
         "empty net column": [line_item(**usage, line_item_net_unblended_cost=""), line_item(**row)],
     }
     for name, rows in bills.items():
@@ -432,6 +433,14 @@ def test_a_manifest_whose_file_is_missing_is_refused(others: int, tmp_path: Path
         write_csv(tmp_path / MONTH / f"acme-{chunk}.csv", line_item())
     manifest(tmp_path / METADATA / "acme-Manifest.json", f"{MONTH.as_posix()}/acme-9.csv")
     with pytest.raises(InputError, match=r"acme-9\.csv, which is not there"):
+        find_parts(tmp_path, until=TODAY)
+
+
+def test_a_manifest_of_files_that_are_not_read_is_refused(tmp_path: Path) -> None:
+    """A report delivered as ZIP is named, and the files beside its manifest are not taken for it."""
+    write_csv(tmp_path / MONTH / "acme-1.csv", line_item())
+    manifest(tmp_path / METADATA / "acme-Manifest.json", f"{MONTH.as_posix()}/acme-1.csv.zip")
+    with pytest.raises(InputError, match="lists no file"):
         find_parts(tmp_path, until=TODAY)
 
 
