@@ -26,10 +26,10 @@ from finops.errors import CallError, ConfigError, SourceUnreachable
 Status = Literal["ok", "refused", "not offered", "unreachable"]
 
 PULLED: Final = ".pulled.json"
-_ASKED: Final = ".asked.json"
-_LOCK: Final = ".pull.lock"
+ASKED: Final = ".asked.json"
+LOCK: Final = ".pull.lock"
 _RESUMED: Final = timedelta(hours=1)
-_LOCK_SECONDS: Final = 10.0
+LOCK_SECONDS: Final = 10.0
 _USUAL: Final = Patience()
 _PROBED: Final = Patience(attempts=2, total_s=20, answer_s=10)
 _NOT_OFFERED: Final = (400, 404, 405)
@@ -97,13 +97,13 @@ def pull(
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with (
-            FileLock(folder / _LOCK, timeout=_LOCK_SECONDS),
+            FileLock(folder / LOCK, timeout=LOCK_SECONDS),
             _client(source, access, url, key, patience, say) as client,
         ):
             return _Run(source, access, settings, url, folder, client, key, today, say).run()
     except Timeout as error:
         raise CallError(
-            f"another process has been pulling {source.id} for {_LOCK_SECONDS:.0f} s",
+            f"another process has been pulling {source.id} for {LOCK_SECONDS:.0f} s",
             expected="one pull of a source at a time",
             next_step="wait for the other `finops` command to end, then repeat this one",
         ) from error
@@ -181,8 +181,8 @@ class _Run:
     def _is_final(self, endpoint: Endpoint, window: Window) -> bool:
         """A month that was asked in the same way and pulled when nothing was restated any more."""
         target = self.folder / endpoint.name / window.name
-        _recover(target)
-        pulled = _stated(target / PULLED)
+        recover(target)
+        pulled = stated(target / PULLED)
         if pulled.get("asked") != self._asked(endpoint, window):
             return False
         settled = window.end + timedelta(days=self.settings.restated_days)
@@ -212,8 +212,8 @@ class _Run:
                 next_step=f"run `finops ingest {self.source.id}` again; what was pulled before stays as it is",
             ) from why
         self.pages += number
-        _write(part / PULLED, {"pulled_on": self.today.isoformat(), "pages": number, "asked": asked})
-        _replace(target, part)
+        write(part / PULLED, {"pulled_on": self.today.isoformat(), "pages": number, "asked": asked})
+        replace(target, part)
 
     def _walk(self, endpoint: Endpoint, window: Window, part: Path) -> int:
         """Save page after page, those of an interrupted pull without asking again; returns how many there are."""
@@ -243,12 +243,12 @@ class _Run:
     def _start(self, part: Path, asked: str) -> None:
         """Keep what an interrupted pull of the same window left, when it is younger than an hour."""
         now = datetime.now(UTC)
-        left = _stated(part / _ASKED)
+        left = stated(part / ASKED)
         if left.get("asked") == asked and now - datetime.fromisoformat(str(left["started"])) < _RESUMED:
             return
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        _write(part / _ASKED, {"asked": asked, "started": now.isoformat()})
+        write(part / ASKED, {"asked": asked, "started": now.isoformat()})
 
     def _page(self, endpoint: Endpoint, file: Path, params: Params) -> Document:
         if file.exists():
@@ -260,17 +260,17 @@ class _Run:
 
 
 # ---------------------------------------------------------------------------------------------------------- on disk
-def _replace(target: Path, part: Path) -> None:
-    """The part becomes the target; the old one stays on disk until then, and `_recover` ends a swap cut off."""
+def replace(target: Path, part: Path) -> None:
+    """The part becomes the target; the old one stays on disk until then, and `recover` ends a swap cut off."""
     old = _old(target)
     if target.exists():
         target.rename(old)
     part.rename(target)
-    (target / _ASKED).unlink(missing_ok=True)
+    (target / ASKED).unlink(missing_ok=True)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _recover(target: Path) -> None:
+def recover(target: Path) -> None:
     """After a crash between the two renames the old month is put back; it is pulled again if it is not final."""
     old = _old(target)
     if old.exists() and not target.exists():
@@ -282,7 +282,7 @@ def _old(target: Path) -> Path:
     return target.with_name(f".{target.name}.old")
 
 
-def _stated(file: Path) -> dict[str, object]:
+def stated(file: Path) -> dict[str, object]:
     """What a small file of ours says; nothing where there is none or it was cut off."""
     try:
         found = json.loads(file.read_bytes())
@@ -291,7 +291,8 @@ def _stated(file: Path) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _write(file: Path, content: Mapping[str, object]) -> None:
+def write(file: Path, content: Mapping[str, object]) -> None:
+    """A small file of ours, there whole or not at all."""
     _write_bytes(file, json.dumps(content).encode())
 
 

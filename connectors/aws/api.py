@@ -9,7 +9,7 @@ import tenacity
 from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
-from connectors.aws.session import Tries, _session
+from connectors.aws.session import Tries, signed_in
 from finops.config import AwsIdentity
 from finops.errors import SourceUnreachable
 
@@ -107,7 +107,7 @@ def connect(
     The SDK itself tries nothing again, so that every request is seen, and counted, here.
     """
     try:
-        sdk, options = _session(identity, tries)
+        sdk, options = signed_in(identity, tries)
     except _RAISED as error:
         raise refused(error, "sts:AssumeRole", who) from error
     once = options["config"].merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))

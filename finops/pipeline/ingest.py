@@ -32,12 +32,12 @@ from finops import schema as s
 from finops.classify import classify
 from finops.config import Config, Source
 from finops.errors import CallError, FinopsError, InputError, LoadRefused, SourceUnreachable
-from finops.pipeline import pulling
+from finops.pipeline import pulling, stated_invoices
 from finops.pipeline.daily import spend_daily
 from finops.pipeline.totals import UNKNOWN_PERIOD, Batch, batches_of, known_currency, read_totals, tied_out
 from finops.pipeline.usage import refuse_lost_usage, usage_daily, usage_quarantine, usage_totals
 from finops.rules import Rules, load_rules
-from finops.store import Lake, Transaction, schema_digest
+from finops.store import Lake, Transaction, again_on_conflict, schema_digest
 
 SLICE_ROWS: Final = 250_000
 """Charges that are classified and written at a time."""
@@ -72,6 +72,7 @@ def ingest_all(
     return Ingested(tuple(batches), failed)
 
 
+@again_on_conflict
 def ingest(
     config: Config,
     lake: Lake,
@@ -84,14 +85,15 @@ def ingest(
 ) -> list[Batch]:
     """Load a source's files; the same files again change nothing and report the same figures.
 
-    A source with `pull` is pulled first; its months are whole, so a page that is gone was restated. until: day
-    (exclusive) up to which sources that grow with time are read. period: load only that month. replace: allow a load
-    that leaves out a file which a partition already holds. Raises InputError for files that cannot be read, LoadRefused
-    for a load that would drop rows of a file it does not have, SourceUnreachable as `pulling.pull` does.
+    A source with `pull` or `aws` is fetched first; its months are whole, so a file that is gone was restated. until:
+    day (exclusive) up to which sources that grow with time are read. period: load only that month. replace: allow a
+    load that leaves out a file which a partition already holds. Raises InputError for files that cannot be read,
+    LoadRefused for a load that would drop rows of a file it does not have, SourceUnreachable as `pulling.pull` does.
     """
     reader = connector(source.connector)
-    if source.pull is not None:
+    if source.is_fetched:
         pulling.pull(config, source, today=until - timedelta(days=1), say=say)
+        stated_invoices.keep(config, lake, source, say=say)
         replace = True
     path = config.files_of(source)
     parts = files.source_parts(reader, path, until=until, options=source.options, say=say)
@@ -137,7 +139,7 @@ def _batch_id(
     """A fingerprint of everything that the stored rows are made from."""
     mappings = lake.scan("mappings").collect().sort("kind", "match").write_json()
     made_from = [
-        source.model_dump_json(exclude={"path", "pull"}),
+        source.model_dump_json(exclude={"path", "pull", "aws"}),
         sorted(digests.items()),
         schema_digest(),
         rules.digest,
@@ -185,7 +187,7 @@ def _stage(
 
 
 def _refuse_nothing_readable(totals: pl.DataFrame, source: Source, staged: _Staged) -> None:
-    if totals["rows"].sum() == 0 and source.pull is None:
+    if totals["rows"].sum() == 0 and not source.is_fetched:
         raise InputError(
             f"the files of {source.id} hold no row",
             expected="at least one charge or line of usage",

@@ -1,24 +1,72 @@
-"""Sources that are pulled from their provider's API: what the config says of them, and the pull itself."""
+"""Sources that are fetched from a provider's API or a bucket: what the config says of them, and the fetch itself."""
 
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 
 from connectors import sync
 from connectors.access import Access
+from connectors.aws import cost_explorer, exports
+from connectors.aws.api import HOME_REGION, Api, connect
 from connectors.keys import read_key
 from connectors.registry import connector
-from finops.config import Config, Source
+from finops.config import Aws, AwsIdentity, Config, Source
 from finops.errors import ConfigError
 
 
-def pull(config: Config, source: Source, *, today: date, say: Callable[[str], None]) -> sync.Pulled:
-    """Bring the source's folder up to today; raises as connectors.sync.pull and connectors.keys.read_key do."""
-    return sync.pull(source, _access(source), config.files_of(source), key=_key(config, source), today=today, say=say)
+def pull(config: Config, source: Source, *, today: date, say: Callable[[str], None]) -> None:
+    """Bring the source's folder up to today.
+
+    Raises as `exports.pull`, `cost_explorer.pull` and `gpu_metrics.pull`, or `sync.pull` and `read_key`, do.
+    """
+    folder = config.files_of(source)
+    if source.aws is not None:
+        if source.aws.export:
+            exports.pull(source, folder, today=today, say=say)
+        _ask_apis(source, source.aws, folder, today=today, say=say)
+    else:
+        sync.pull(source, _access(source), folder, key=_key(config, source), today=today, say=say)
+
+
+def _ask_apis(source: Source, aws: Aws, folder: Path, *, today: date, say: Callable[[str], None]) -> None:
+    """Cost Explorer and CloudWatch, where the source names them."""
+    if not (aws.cost_explorer or aws.gpu_regions):
+        return
+    api = connect(aws, who=source.id, say=say)
+    if aws.cost_explorer:
+        asked = cost_explorer.Asked(aws.since, aws.cost_explorer, aws.max_requests)
+        cost_explorer.pull(api("ce", HOME_REGION), folder, asked, source_id=source.id, today=today, say=say)
+
+
+def connect_aws(config: Config, source_id: str | None, *, say: Callable[[str], None]) -> Callable[[str, str], Api]:
+    """AWS's APIs as a source of finops.toml reads them; as the first that has `aws`, else as the SDK does by itself.
+
+    Raises ConfigError for a source that has no `aws`, SourceUnreachable where there are no credentials.
+    """
+    identities = {source.id: source.aws for source in config.sources if source.aws is not None}
+    if source_id is not None and source_id not in identities:
+        raise ConfigError(
+            f"no source {source_id} with `aws` in finops.toml",
+            expected=f"one of {', '.join(identities)}" if identities else "a source with `aws`",
+            next_step="name one of them, or leave --source out to use the SDK's own credentials",
+        )
+    name = source_id or next(iter(identities), None)
+    return connect(identities[name] if name else AwsIdentity(), who=name or "AWS", say=say)
 
 
 def probe(config: Config, source: Source, *, today: date) -> list[sync.Probe]:
-    """Whether each endpoint of the source can be read; raises as connectors.sync.probe and read_key do."""
+    """Whether each endpoint or object of the source can be read; raises as `sync.probe` and `read_key` do."""
+    if source.aws is not None:
+        return exports.probe(source) if source.aws.export else [_probe_apis(source, source.aws)]
     return sync.probe(source, _access(source), key=_key(config, source), today=today)
+
+
+def _probe_apis(source: Source, aws: Aws) -> sync.Probe:
+    """Whether the credentials are good; Cost Explorer itself is not asked, because each request costs."""
+    api = connect(aws, who=source.id, say=lambda _: None)("sts", HOME_REGION)
+    identity = api.called("sts:GetCallerIdentity", "get_caller_identity")["Arn"]
+    needs = cost_explorer.ACTION if aws.cost_explorer else "cloudwatch:ListMetrics and cloudwatch:GetMetricData"
+    return sync.Probe("sts", "ok", f"AWS is asked as {identity}, which must be allowed {needs}")
 
 
 def _key(config: Config, source: Source) -> str:

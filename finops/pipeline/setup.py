@@ -54,7 +54,7 @@ def doctor(config: Config, lake: Lake, *, today: date) -> list[Diagnosis]:
         _lake(lake),
         *_freshness(lake, today),
         *_engines(),
-        *_prices(today),
+        *_prices(config, today),
         *_token_prices(config, today),
     ]
 
@@ -70,8 +70,8 @@ def _sources(config: Config, today: date) -> Iterator[Diagnosis]:
         yield Diagnosis("sources", "warning", "no source is configured", "add [[sources]] to finops.toml")
     for source in config.sources:
         name = f"source {source.id}"
-        if source.pull is not None:
-            yield from _pulled(config, source, name, today)
+        if source.is_fetched:
+            yield from _fetched(config, source, name, today)
             continue
         try:
             reader = registry.connector(source.connector)
@@ -82,15 +82,17 @@ def _sources(config: Config, today: date) -> Iterator[Diagnosis]:
             yield Diagnosis(name, "ok", f"{len(parts)} file(s) at {source.path or config.files_of(source)}")
 
 
-def _pulled(config: Config, source: Source, name: str, today: date) -> Iterator[Diagnosis]:
-    """What the key of a pulled source can read, one endpoint at a time."""
+def _fetched(config: Config, source: Source, name: str, today: date) -> Iterator[Diagnosis]:
+    """What a fetched source's key or credentials can read, one endpoint or object at a time."""
     try:
         probes = pulling.probe(config, source, today=today)
     except FinopsError as error:
         yield Diagnosis(name, "failed", error.found, error.next_step)
         return
     answered = [probe.endpoint for probe in probes if probe.status == "ok"]
-    if answered:
+    if source.aws is not None:
+        yield from (Diagnosis(name, "ok", probe.found) for probe in probes if probe.status == "ok")
+    elif answered:
         yield Diagnosis(name, "ok", f"{len(answered)} endpoint(s) answer: {', '.join(answered)}")
     for probe in probes:
         if probe.status == "not offered":
@@ -146,8 +148,14 @@ def _engines() -> Iterator[Diagnosis]:
             yield Diagnosis(name, "ok", module)
 
 
-def _prices(today: date) -> Iterator[Diagnosis]:
-    ages = prices.age_days(today)
+def _prices(config: Config, today: date) -> Iterator[Diagnosis]:
+    own = prices.OwnPrices.of(config)
+    try:
+        book = prices.load_prices(offers=own.offers, commitments=own.commitments)
+    except FinopsError as error:
+        yield Diagnosis("prices", "failed", error.found, error.next_step)
+        return
+    ages = prices.age_days(today, own.offers)
     detail = (
         "offers checked " + ", ".join(f"{provider} {days}" for provider, days in sorted(ages.items())) + " days ago"
     )
@@ -155,7 +163,7 @@ def _prices(today: date) -> Iterator[Diagnosis]:
         yield Diagnosis("prices", "warning", detail, "check the old ones with the provider, or add offers of your own")
     else:
         yield Diagnosis("prices", "ok", detail)
-    for fault in prices.load_prices().findings.to_dicts():
+    for fault in book.findings.to_dicts():
         machine = f"{fault['provider']} {fault['region']} {fault['instance_type']}"
         yield Diagnosis("prices", "ok", f"{machine} is not used: {fault['rule']}")
 
