@@ -17,7 +17,7 @@ from finops.pipeline import quality as judging
 from finops.pipeline import reconciliation, tables
 from finops.reconciliation import NO_INVOICE, TIED_OUT
 from finops.residuals import ROUNDING
-from finops.restatement import AMOUNTS, by_month, moved
+from finops.restatement import by_month, moved
 
 _HALF_A_CENT = Decimal("0.005")
 
@@ -90,12 +90,14 @@ def _show_restated(current: Session, period: str | None) -> None:
     if current.format is not Format.table:
         current.show(shown)
     elif len(shown):
-        names = ["period"] if period is None else ["service", "account", "category"]
+        names = (
+            ["period", "currency", "old", "new"] if period is None else ["service", "account", "category", "currency"]
+        )
         account = [pl.coalesce("account_name", "account_id").alias("account")] if period else []
         brief = shown.with_columns(pl.col(pl.Decimal).round(2), *account).rename(
             {"source_id": "source", "billing_period": "period"}
         )
-        current.show(brief.select("source", *names, "currency", *AMOUNTS), title="What the last load changed")
+        current.show(brief.select("source", *names, "change", "restated"), title="What the last load changed")
 
 
 def _brief(rows: pl.DataFrame) -> pl.DataFrame:

@@ -11,7 +11,8 @@ from finops import schema as s
 from finops.freshness import Visibility, billed_to, daily_counts, last_full_day, visibility
 from finops.reconciliation import UNKNOWN_PERIOD, Books, Reconciliation
 from finops.reconciliation import reconcile as compared
-from finops.restatement import CHANGES, changes
+from finops.residuals import UNEXPLAINED
+from finops.restatement import CHANGES, by_month, changes
 from finops.scope import parse_period
 from finops.store import Lake
 
@@ -31,7 +32,32 @@ def reconcile(lake: Lake, *, today: date, period: str | None = None) -> Reconcil
         lake.scan("charges"), lake.scan("quarantine"), lake.scan("invoices"), lake.scan("invoice_lines"),
         lake.scan("fx_rates"), period_ends(lake), today,
     )  # fmt: skip
-    return compared(books).of(period)
+    return _with_changes(lake, compared(books).of(period))
+
+
+def _with_changes(lake: Lake, found: Reconciliation) -> Reconciliation:
+    """What is unexplained in a month that its last load changed says so: the invoice may be of the version before."""
+    months = found.causes.filter(pl.col("cause") == UNEXPLAINED).select("source_id", "billing_period", "currency")
+    notes = [
+        {**place, "_said": f"the load of {row['new_loaded_at']:%Y-%m-%d} changed this month by {row['change']:,.2f}; "
+                           f"`finops reconcile --restated --period {row['billing_period']}` shows where"}
+        for place in months.unique().sort(months.columns).to_dicts()
+        for row in by_month(
+            restated(lake, period=place["billing_period"], source=place["source_id"])
+            .filter(pl.col("currency") == place["currency"])
+        ).to_dicts()
+    ]  # fmt: skip
+    if not notes:
+        return found
+    said = pl.DataFrame(notes)
+
+    def told(frame: pl.DataFrame, where: pl.Expr) -> pl.DataFrame:
+        joined = frame.join(said, on=months.columns, how="left", maintain_order="left")
+        both = pl.concat_str("note", "_said", separator="; ", ignore_nulls=True)
+        return joined.with_columns(note=pl.when(where & pl.col("_said").is_not_null()).then(both).otherwise("note"))
+
+    rows, causes = told(found.rows, pl.col("unexplained") != 0), told(found.causes, pl.col("cause") == UNEXPLAINED)
+    return Reconciliation(rows.drop("_said"), causes.drop("_said"))
 
 
 def period_ends(lake: Lake) -> dict[tuple[str, str], date]:
@@ -49,21 +75,22 @@ def period_ends(lake: Lake) -> dict[tuple[str, str], date]:
 
 
 # ------------------------------------------------------------------------------------------------------ restated months
-def restated(lake: Lake, *, period: str | None = None, cost: str = "billed") -> pl.DataFrame:
+def restated(lake: Lake, *, period: str | None = None, source: str | None = None, cost: str = "billed") -> pl.DataFrame:
     """How the last load of each source's month changed what the one before had: CHANGES, by service, account and kind.
 
     Both versions are read from the lake's history, as far back as it is kept. cost: of finops.schema.COSTS.
     """
     found = [
         changes(
-            _version(lake, source, month, now),
-            _version(lake, source, month, before),
-            source=source, period=month, measure=s.COSTS[cost],
-            complete_to=_complete_to(lake, source, before, made_at[before]), loaded_at=(made_at[before], made_at[now]),
+            _version(lake, loaded, month, now),
+            _version(lake, loaded, month, before),
+            source=loaded, period=month, measure=s.COSTS[cost],
+            complete_to=_complete_to(lake, loaded, before, made_at[before]), loaded_at=(made_at[before], made_at[now]),
         )
-        for source, snapshots in _loads_of(lake).items()
+        for loaded, snapshots in _loads_of(lake).items()
+        if source in (None, loaded)
         for made_at in [dict(snapshots)]
-        for month, (now, before) in _last_two(lake, source, list(made_at)).items()
+        for month, (now, before) in _last_two(lake, loaded, list(made_at)).items()
         if period in (None, month)
     ]  # fmt: skip
     return pl.concat([pl.DataFrame(schema=CHANGES), *found]).sort(

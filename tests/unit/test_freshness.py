@@ -6,7 +6,7 @@ from decimal import Decimal
 import polars as pl
 
 from finops import schema as s
-from finops.freshness import billed_to, running, settled_until
+from finops.freshness import billed_to, delays, running, settled_until, visibility
 from finops.pipeline.daily import spend_daily
 
 TODAY = date(2026, 11, 21)
@@ -62,3 +62,29 @@ def test_nothing_is_settled_after_today() -> None:
     """A ledger that is charged ahead settles no day that has not ended, and an empty lake none at all."""
     assert settled_until(daily(charges("ledger", date(2026, 10, 1), 1, 90)), TODAY) == TODAY
     assert settled_until(daily(charges("ledger", date(2026, 10, 1), 1, 0)), TODAY) == TODAY
+
+
+def test_a_day_is_as_late_as_the_load_that_made_it_complete() -> None:
+    """Days of one load have the delays from its day on; of the first load only the newest day was waited for."""
+    first, second, third = date(2026, 11, 3), date(2026, 11, 5), date(2026, 11, 6)
+    seen = [(first, date(2026, 11, 1)), (second, date(2026, 11, 4)), (third, date(2026, 11, 4))]
+    assert delays(seen[:1]) == [2]
+    assert sorted(delays(seen)) == [1, 2, 2, 3]
+    assert sorted(delays(seen[::-1])) == [1, 2, 2, 3]
+    assert delays([(first, date(2026, 11, 30))]) == [0], "a fee that reaches ahead is there at once"
+
+
+def test_a_source_is_stale_beside_its_own_usual_delay() -> None:
+    """A source two days later than nine in ten of its days is stale; one that always was so late is not, nor is one
+    that is not known long enough, nor one that has ended."""
+    end = date(2026, 11, 17)
+    prompt = [(date(2026, 11, n + 1), date(2026, 11, n)) for n in range(1, 18)]
+    slow = [(date(2026, 11, n + 4), date(2026, 11, n)) for n in range(1, 18)]
+    ends = {"prompt": end, "slow": end, "new": end, "ended": date(2026, 9, 1)}
+    seen = {"prompt": prompt, "slow": slow, "new": prompt[-2:], "ended": prompt}
+    found = {v.source_id: v for v in visibility(ends, seen, TODAY)}
+    assert [name for name, v in found.items() if v.is_stale] == ["prompt"]
+    assert (found["prompt"].days_behind, found["prompt"].median_days, found["prompt"].p90_days) == (4, 1, 1)
+    assert (found["slow"].p90_days, found["new"].loads, found["ended"].ended) == (4, 2, True)
+    on_time = visibility({"prompt": date(2026, 11, 19)}, {"prompt": prompt}, TODAY)
+    assert not on_time[0].is_stale, "one day more than usual is no news"
