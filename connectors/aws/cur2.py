@@ -85,7 +85,7 @@ def _object(name: str, kinds: Kinds, prefixes: tuple[str, ...]) -> pl.Expr:
     if name not in kinds:
         return flat
     text = cells.json_object(cells.cleaned(name, kinds[name]), kinds[name])
-    return pl.coalesce(pl.when(text != "{}").then(text), flat)
+    return pl.coalesce(text.str.extract(r"(?s)^(\{.+\})$", 1), flat)
 
 
 def _opened(column: str, kind: pl.DataType, names: list[str]) -> pl.Expr:
