@@ -261,7 +261,8 @@ def _findings(odd: pl.DataFrame) -> None:
         st.caption("No finding.")
         return
     for row in views.findings(odd).head(FINDINGS_SHOWN).to_dicts():
-        money = f": {row['rows']:,} rows, {row['cost']:,.2f} {row['currency']}" if row["rows"] else ""
+        count = f"{row['rows']:,} row{'' if row['rows'] == 1 else 's'}"
+        money = f": {count}, {row['cost']:,.2f} {row['currency']}" if row["rows"] else ""
         st.markdown(
             f"- **{row['severity'].capitalize()}, {row['source_id']}{money}** ({row['periods']})  \n"
             f"{row['message']}. *What to do:* {row['next_step']}."
