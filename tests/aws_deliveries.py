@@ -39,13 +39,19 @@ class Delivery:
     settings: dict[str, Any] = field(default_factory=dict)
     tries: Tries = QUICK
     numbered: bool = True
+    name: str = NAME
     said: list[str] = field(default_factory=list)
     expected: dict[str, list[str]] = field(default_factory=dict)
     delivered: dict[str, list[list[str]]] = field(default_factory=lambda: defaultdict(list))
 
     @property
+    def prefix(self) -> str:
+        """Where it lies in the bucket."""
+        return f"exports/{self.name}"
+
+    @property
     def source(self) -> Source:
-        settings = {"export": f"s3://{BUCKET}/{PREFIX}", "since": "2026-01-01", "endpoint_url": self.stub.url}
+        settings = {"export": f"s3://{BUCKET}/{self.prefix}", "since": "2026-01-01", "endpoint_url": self.stub.url}
         return Source(id="bill", connector="aws", aws=Aws.model_validate(settings | self.settings))
 
     def deliver(self, month: str, *chunks: Sequence[str], missing: int = 0, write: bool = True) -> list[str]:
@@ -89,23 +95,25 @@ class Delivery:
         return f"{year}{number:02}01-{year + number // 12}{number % 12 + 1:02}01"
 
     def _key(self, month: str, version: str, number: int) -> str:
-        file = f"{NAME}-{number:05}.{self.ending}"
+        file = f"{self.name}-{number:05}.{self.ending}"
         folder = {
             "overwritten": f"data/{self._period(month)}",
             "versions": f"data/{self._period(month)}/{version}",
             "legacy": self._period(month),
             "assemblies": f"{self._period(month)}/{version}",
-            "legacy parquet": f"{NAME}/year={month[:4]}/month={int(month[5:])}",
+            "legacy parquet": f"{self.name}/year={month[:4]}/month={int(month[5:])}",
         }[self.layout]
-        return f"{PREFIX}/{folder}/{file}"
+        return f"{self.prefix}/{folder}/{file}"
 
     def _manifests(self, month: str, version: str) -> list[str]:
-        file = f"{NAME}-Manifest.json"
+        file = f"{self.name}-Manifest.json"
         if not self._is_legacy:
             version = f"{version}/" if self.layout == "versions" else ""
-            return [f"{PREFIX}/metadata/{self._period(month)}/{version}{file}"]
-        above = [f"{PREFIX}/{self._period(month)}/{file}"]
-        return ([f"{PREFIX}/{self._period(month)}/{version}/{file}"] if self.layout == "assemblies" else []) + above
+            return [f"{self.prefix}/metadata/{self._period(month)}/{version}{file}"]
+        above = [f"{self.prefix}/{self._period(month)}/{file}"]
+        return (
+            [f"{self.prefix}/{self._period(month)}/{version}/{file}"] if self.layout == "assemblies" else []
+        ) + above
 
     def _manifest(self, month: str, keys: list[str]) -> bytes:
         if not self._is_legacy:
@@ -116,7 +124,7 @@ class Delivery:
         period = {"start": f"{start}T000000.000Z", "end": f"{end}T000000.000Z"}
         return json.dumps(
             {"assemblyId": f"{len(self.delivered[month])}", "account": "111122223333", "charset": "UTF-8",
-             "compression": "GZIP", "contentType": "text/csv", "reportName": NAME, "bucket": BUCKET,
+             "compression": "GZIP", "contentType": "text/csv", "reportName": self.name, "bucket": BUCKET,
              "billingPeriod": period, "reportKeys": keys}
         ).encode()  # fmt: skip
 

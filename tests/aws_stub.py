@@ -12,6 +12,7 @@ Listings are answered in pages of `page_size` keys; with `order` a seed, the key
 
 import http.client
 import logging
+import os
 import random
 import re
 import socket
@@ -26,6 +27,7 @@ from types import TracebackType
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import boto3
+import pytest
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
@@ -49,6 +51,14 @@ class Answer:
 
 Fault = Callable[["_Handler", Callable[[], Answer]], None]
 """What happens to a request in place of its answer, which the second argument makes."""
+
+
+def set_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the environment be KEYS, and nothing else of AWS."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
 
 
 # ------------------------------------------------------------------------------------------------------------- faults
@@ -180,6 +190,12 @@ class AwsStub:
     def url(self) -> str:
         """What `aws.endpoint_url` is to be."""
         return f"http://127.0.0.1:{self._proxy.server_address[1]}"
+
+    def empty(self) -> None:
+        """Nothing in the bucket, and as it was in the beginning."""
+        self.reset()
+        for entry in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+            self.delete(entry["Key"])
 
     def put(self, key: str, body: bytes) -> None:
         """An object, in the place of what the key had."""
