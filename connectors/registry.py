@@ -82,15 +82,15 @@ class RawPart:
     """One file of a source as it was delivered.
 
     path: where it is now. name: what it is called in its source, stable from load to load. until: the day
-    (exclusive) up to which ledgers that grow with time are charged. holds: what is in it, charges for `parse` or usage
-    for `parse_usage`.
+    (exclusive) up to which ledgers that grow with time are charged. holds: what is in it, charges for `parse`, usage
+    for `parse_usage`, or how busy accelerators were for `parse_gpu_usage` (connectors/gpu_usage.py).
     """
 
     path: Path
     name: str
     until: date
     options: dict[str, str] = field(default_factory=dict)
-    holds: Literal["charges", "usage"] = "charges"
+    holds: Literal["charges", "usage", "gpu_usage"] = "charges"
 
 
 class Connector(Protocol):
@@ -113,6 +113,7 @@ _MODULES: Final = {
     "anthropic": "connectors.anthropic",
     "aws": "connectors.aws",
     "focus": "connectors.focus",
+    "gpu_usage": "connectors.gpu_usage",
     "litellm": "connectors.litellm",
     "on_prem": "connectors.on_prem",
     "openai": "connectors.openai",

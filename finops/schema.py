@@ -284,6 +284,16 @@ _TABLES = (
         "source_id billing_period",
     ),
     _table(
+        "gpu_usage",
+        {"source_id": _TEXT, "billing_period": _TEXT, "hour": TIME, "provider": _TEXT, "account_id": _TEXT,
+         "region": _TEXT, "resource_id": _TEXT, "resource_name": _TEXT, "device": _TEXT, "group_name": _TEXT,
+         "instance_type": _TEXT, "accelerator": _TEXT, "accelerator_count": MONEY, "team": _TEXT,
+         "utilisation_mean_ratio": _REAL, "utilisation_p95_ratio": _REAL, "utilisation_max_ratio": _REAL,
+         "memory_mean_ratio": _REAL, "memory_max_ratio": _REAL, "power_w": _REAL, "samples": _INT,
+         "source_rows": _INT, "batch_id": _TEXT},
+        "source_id resource_id device hour", "source_id billing_period",
+    ),
+    _table(
         "quarantine",
         {"source_id": _TEXT, "billing_period": _TEXT, "batch_id": _TEXT, "source_file": _TEXT, "source_row": _INT,
          "reason": _TEXT, "currency": _TEXT, "billed_cost": MONEY, "effective_cost": MONEY, "record": _TEXT},

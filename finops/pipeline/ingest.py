@@ -15,7 +15,7 @@ from typing import Final, cast
 
 import polars as pl
 
-from connectors import files
+from connectors import files, gpu_usage
 from connectors.registry import (
     METERED,
     PARSED,
@@ -36,6 +36,7 @@ from finops.pipeline import pulling, stated_invoices
 from finops.pipeline.daily import spend_daily
 from finops.pipeline.totals import UNKNOWN_PERIOD, Batch, batches_of, known_currency, read_totals, tied_out
 from finops.pipeline.usage import refuse_lost_usage, usage_daily, usage_quarantine, usage_totals
+from finops.pipeline.utilisation import gpu_hours, refuse_lost_hours
 from finops.rules import Rules, load_rules
 from finops.store import Lake, Transaction, again_on_conflict, schema_digest
 
@@ -106,7 +107,7 @@ def ingest(
         return batches_of(same_files, changed=False)
     with tempfile.TemporaryDirectory(prefix="finops-ingest-") as folder:
         staged = _stage(reader, parts, source, digests, Path(folder), period)
-        metered = usage_totals(staged.usage, config)
+        metered = pl.concat([usage_totals(staged.usage, config), usage_totals(staged.gpu_usage, config)])
         totals = pl.concat([read_totals(staged.charges), metered])
         _refuse_nothing_readable(totals, source, staged)
         with lake.transaction(f"ingest {source.id}") as tx:
@@ -121,10 +122,24 @@ def ingest(
 
 @dataclass(frozen=True)
 class _Staged:
-    """The parsed rows of all files, as Parquet: PARSED or METERED, with x_BillingPeriod and, of charges, x_ChargeId."""
+    """The parsed rows of all files, as Parquet: PARSED, METERED or GPU_HOURS, with x_BillingPeriod.
+
+    Charges also have x_ChargeId.
+    """
 
     charges: pl.LazyFrame
     usage: pl.LazyFrame
+    gpu_usage: pl.LazyFrame
+
+    def rejects(self, config: Config) -> pl.LazyFrame:
+        """All refused rows, with what the quarantine needs of each."""
+        metered = (usage_quarantine(frame, config) for frame in (self.usage, self.gpu_usage))
+        refused = self.charges.filter(pl.col(REJECT).is_not_null())
+        needed = [
+            s.BILLING_PERIOD, s.SOURCE_FILE, s.SOURCE_ROW, REJECT, RAW, s.BILLING_CURRENCY, s.BILLED_COST,
+            s.EFFECTIVE_COST,
+        ]  # fmt: skip
+        return pl.concat([frame.select(needed) for frame in (refused, *metered)])
 
 
 def _batch_id(
@@ -164,14 +179,16 @@ def _stage(
     period: str | None,
 ) -> _Staged:
     """The parsed rows of all parts as Parquet, each part streamed on its own."""
-    staged: dict[str, list[Path]] = {"charges": [], "usage": []}
+    staged: dict[str, list[Path]] = {"charges": [], "usage": [], "gpu_usage": []}
     for number, part in enumerate(parts):
         with files.readable(part.path):
             if part.holds == "charges":
                 identity = _charge_id(source, part.name, digests[part.name]).alias(s.CHARGE_ID)
                 day, parsed = pl.col(s.BILLING_PERIOD_START), reader.parse(part).with_columns(identity)
-            else:
+            elif part.holds == "usage":
                 day, parsed = pl.col("day"), cast(Meter, reader).parse_usage(part)
+            else:
+                day, parsed = pl.col("hour"), gpu_usage.parse_gpu_usage(part)
             month = pl.coalesce(day.dt.strftime("%Y-%m"), pl.lit(UNKNOWN_PERIOD)).alias(s.BILLING_PERIOD)
             parsed = parsed.with_columns(month)
             if period is not None:
@@ -182,6 +199,7 @@ def _stage(
     nothing = {
         "charges": pl.LazyFrame(schema={**PARSED, s.CHARGE_ID: text, s.BILLING_PERIOD: text}),
         "usage": pl.LazyFrame(schema={**METERED, s.BILLING_PERIOD: text}),
+        "gpu_usage": pl.LazyFrame(schema={**gpu_usage.GPU_HOURS, s.BILLING_PERIOD: text}),
     }
     return _Staged(**{kind: pl.scan_parquet(paths) if paths else nothing[kind] for kind, paths in staged.items()})
 
@@ -195,7 +213,9 @@ def _refuse_nothing_readable(totals: pl.DataFrame, source: Source, staged: _Stag
         )
     if len(totals) and totals["rejected"].all():
         where = (s.SOURCE_FILE, s.SOURCE_ROW, REJECT)
-        reasons = pl.concat([staged.charges.select(where), staged.usage.select(where)]).head(3).collect()
+        reasons = (
+            pl.concat([f.select(where) for f in (staged.charges, staged.usage, staged.gpu_usage)]).head(3).collect()
+        )
         listed = "; ".join(f"{file} row {row}: {why}" for file, row, why in reasons.iter_rows())
         raise InputError(
             f"no row of {source.id} can be read ({listed})",
@@ -250,17 +270,16 @@ class _Load:
         totals: of all that was read. metered: those of usage.
         """
         months = [p for p in self.periods if p != UNKNOWN_PERIOD]
-        charges, usage = (
-            self.tx.scan("charges").filter(pl.lit(False)),
-            self.tx.scan("token_usage").filter(pl.lit(False)),
+        charges, usage, hours = (
+            self.tx.scan(table).filter(pl.lit(False)) for table in ("charges", "token_usage", "gpu_usage")
         )
         if months:
             charges = self._write_charges(staged.charges, months)
             usage = self._write_usage(staged.usage, months)
+            hours = self._write_hours(staged.gpu_usage, months)
         refuse_lost_usage(staged.usage, usage, self.source)
-        quarantine = pl.concat(
-            [self._quarantine(staged.charges), self._quarantine(usage_quarantine(staged.usage, self.config))]
-        )
+        refuse_lost_hours(staged.gpu_usage, hours, self.source)
+        quarantine = self._quarantine(staged.rejects(self.config))
         self.tx.replace("quarantine", self._kept("quarantine", quarantine))
         loads = tied_out(totals, charges, metered, quarantine, self.source, self.batch_id, self.digests)
         self.tx.replace("loads", self._kept("loads", loads))
@@ -292,6 +311,13 @@ class _Load:
             self.tx.replace("token_usage", rows, where=where)
         return self.tx.scan("token_usage").filter(_in(where))
 
+    def _write_hours(self, staged: pl.LazyFrame, months: list[str]) -> pl.LazyFrame:
+        where = {"source_id": [self.source.id], "billing_period": months}
+        rows = gpu_hours(staged, self.source, self.batch_id).collect()
+        if len(rows) or self._holds("gpu_usage", where):
+            self.tx.replace("gpu_usage", rows, where=where)
+        return self.tx.scan("gpu_usage").filter(_in(where))
+
     def _holds(self, table: str, where: dict[str, list[str]]) -> bool:
         return bool(len(self.tx.scan(table).filter(_in(where)).head(1).collect()))
 
@@ -306,23 +332,19 @@ class _Load:
         classified = classify(accepted, self.rules, self.config.tags, mappings)
         return classified.select(*s.TABLES["charges"].columns)
 
-    def _quarantine(self, staged: pl.LazyFrame) -> pl.DataFrame:
-        return (
-            staged.filter(pl.col(REJECT).is_not_null())
-            .select(
-                source_id=pl.lit(self.source.id),
-                billing_period=pl.col(s.BILLING_PERIOD),
-                batch_id=pl.lit(self.batch_id),
-                source_file=pl.col(s.SOURCE_FILE),
-                source_row=pl.col(s.SOURCE_ROW),
-                reason=pl.col(REJECT),
-                currency=known_currency(),
-                billed_cost=pl.col(s.BILLED_COST),
-                effective_cost=pl.col(s.EFFECTIVE_COST),
-                record=pl.col(RAW),
-            )
-            .collect(engine="streaming")
-        )
+    def _quarantine(self, rejects: pl.LazyFrame) -> pl.DataFrame:
+        return rejects.select(
+            source_id=pl.lit(self.source.id),
+            billing_period=pl.col(s.BILLING_PERIOD),
+            batch_id=pl.lit(self.batch_id),
+            source_file=pl.col(s.SOURCE_FILE),
+            source_row=pl.col(s.SOURCE_ROW),
+            reason=pl.col(REJECT),
+            currency=known_currency(),
+            billed_cost=pl.col(s.BILLED_COST),
+            effective_cost=pl.col(s.EFFECTIVE_COST),
+            record=pl.col(RAW),
+        ).collect(engine="streaming")
 
     def _kept(self, table: str, new: pl.DataFrame) -> pl.DataFrame:
         """The table with this load's rows in the place of what they replace."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from connectors import sync
 from connectors.access import Access
-from connectors.aws import cost_explorer, exports
+from connectors.aws import cost_explorer, exports, gpu_metrics
 from connectors.aws.api import HOME_REGION, Api, connect
 from connectors.keys import read_key
 from connectors.registry import connector
@@ -36,6 +36,10 @@ def _ask_apis(source: Source, aws: Aws, folder: Path, *, today: date, say: Calla
     if aws.cost_explorer:
         asked = cost_explorer.Asked(aws.since, aws.cost_explorer, aws.max_requests)
         cost_explorer.pull(api("ce", HOME_REGION), folder, asked, source_id=source.id, today=today, say=say)
+    else:
+        gpu_metrics.pull(
+            api, folder, source_id=source.id, since=aws.since, regions=aws.gpu_regions, today=today, say=say
+        )
 
 
 def connect_aws(config: Config, source_id: str | None, *, say: Callable[[str], None]) -> Callable[[str, str], Api]:
