@@ -7,7 +7,7 @@ renews a writer's turn, and by moving the log it shuts out whoever claimed befor
 
 import json
 import threading
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
@@ -108,12 +108,14 @@ class SnapshotLog:
         """The row of the newest snapshot; reads one file, and none while the log stays where it is."""
         if self._newest is None or self._newest[0] != self.version:
             files = pl.DataFrame(self._table.get_add_actions(flatten=True))
-            row = None
-            if len(files):
-                last = files["max.snapshot_id"].max()
-                row = self._scan().filter(pl.col("snapshot_id") == last).collect().row(0, named=True)
-            self._newest = (self.version, row)
+            last = cast(int, files["max.snapshot_id"].max()) if len(files) else 0
+            self._newest = (self.version, self.find(last) if last else None)
         return self._newest[1]
+
+    def find(self, snapshot: int) -> dict[str, Any] | None:
+        """The row of a snapshot; reads one file."""
+        found = self._scan().filter(pl.col("snapshot_id") == snapshot).collect()
+        return found.row(0, named=True) if len(found) else None
 
     def rows(self) -> pl.DataFrame:
         """All snapshots, newest first."""

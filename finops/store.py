@@ -93,14 +93,14 @@ class Lake:
         if snapshot is None:
             versions = self.versions()
         else:
-            row = self.snapshots().filter(pl.col("snapshot_id") == snapshot)
-            if row.is_empty():
+            row = self._read_log(lambda log: log.find(snapshot))
+            if row is None:
                 raise CallError(
                     f"no snapshot {snapshot}",
                     expected=f"a snapshot of {self.uri}",
                     next_step="list them with `finops history`",
                 )
-            versions = json.loads(row["versions"][0])
+            versions = json.loads(row["versions"])
         return self._scan_pinned(_table(table), versions)
 
     @contextmanager
@@ -185,10 +185,7 @@ class Lake:
         if table is None or table.version() != version:
             with reaching(self.uri):
                 table = DeltaTable(self._location(name), version=version, storage_options=self.storage_options or None)
-            self._opened[name] = table
-        return self._scan_delta(table)
-
-    def _scan_delta(self, table: DeltaTable) -> pl.LazyFrame:
+            self._opened[name] = table  # never moved on: a lazy frame reads what its table says when it is collected
         return pl.scan_delta(table, storage_options=self.storage_options or None)
 
     def _location(self, name: str) -> str:
@@ -218,9 +215,6 @@ class Transaction:
 
     def scan(self, table: str) -> pl.LazyFrame:
         """A table as this transaction sees it: the newest snapshot with its own writes."""
-        written = self._written.get(table)
-        if written is not None:
-            return self._lake._scan_delta(written).select(*_table(table).columns)
         return self._lake._scan_pinned(_table(table), self._versions)
 
     def replace(self, table: str, frame: pl.DataFrame | pl.LazyFrame, *, where: Where | None = None) -> None:
@@ -338,7 +332,7 @@ def again_on_conflict(work: Callable[P, R]) -> Callable[P, R]:
     return retry(
         retry=retry_if_exception_type(LakeConflict),
         stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_random(0, 2),
+        wait=wait_random(0, 1),
         reraise=True,
     )(work)
 

@@ -15,7 +15,7 @@ from finops.freshness import settled_until
 from finops.pipeline import tokens
 from finops.pipeline.budgets import budget_status
 from finops.scope import parse_period
-from finops.store import Lake, new_run_id
+from finops.store import Lake, again_on_conflict, new_run_id
 from finops.token_ledger import ON_THE_BILL
 
 GRAVEST: Final = 3
@@ -35,6 +35,7 @@ class AlertRun:
     gravest: tuple[str, ...]
 
 
+@again_on_conflict
 def raise_alerts(config: Config, lake: Lake, *, say: Callable[[str], None], today: date | None = None) -> AlertRun:
     """Judge budgets, unowned AI spend, idle commitments and what tokens cost, and write the table `alerts`.
 
@@ -125,6 +126,7 @@ def list_alerts(lake: Lake, *, every: bool = False) -> pl.DataFrame:
     return held if every else held.filter(pl.col("state").is_in(["open", "acknowledged"]))
 
 
+@again_on_conflict
 def set_state(lake: Lake, alert_id: str, state: rules.State) -> None:
     """Record that a person acknowledged or resolved an alert; raises CallError for an unknown id."""
     with lake.transaction(f"alert {alert_id} {state}") as tx:

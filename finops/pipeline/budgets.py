@@ -16,7 +16,7 @@ from finops.config import Config
 from finops.errors import InputError
 from finops.freshness import settled_until
 from finops.scope import Period, Scope, parse_period, parse_scope
-from finops.store import Lake
+from finops.store import Lake, again_on_conflict
 from reports.export import csv_text, write_whole
 
 STATUS: Final[dict[str, pl.DataType]] = {
@@ -234,6 +234,7 @@ def export_budgets(config: Config, lake: Lake, path: Path, *, today: date | None
     return BudgetFile(path, len(status), 0, _totals(status.rename({"budget": "amount"})))
 
 
+@again_on_conflict
 def import_budgets(config: Config, lake: Lake, path: Path, *, say: Callable[[str], None]) -> BudgetFile:
     """Read an edited budget file back: amounts, owners and further periods of the scopes that the lake has budgets for.
 

@@ -12,7 +12,7 @@ from finops.config import Config
 from finops.errors import CallError
 from finops.freshness import billed_to, running
 from finops.schema import TABLES
-from finops.store import Lake
+from finops.store import Lake, again_on_conflict
 from forecasting.backtest import POOLED, Backtest, backtest_task, judge
 from forecasting.fits import Fitted, Task, add_baseline, fit_all
 from forecasting.forecast import Forecast, forecast_task, rows_of
@@ -149,6 +149,7 @@ def _to_cutoff(part: pl.DataFrame, complete: Mapping[str, date], held: pl.DataFr
     )
 
 
+@again_on_conflict
 def refresh(config: Config, lake: Lake, *, say: Callable[[str], None]) -> ForecastRun:
     """Forecast all AI spend and its configured groupings, and freeze rows and backtest figures in one transaction."""
     settings = config.forecast

@@ -20,7 +20,7 @@ from finops.errors import CallError, ConfigError
 from finops.execution import executor
 from finops.money import FxRate, Money
 from finops.prices import OwnPrices
-from finops.store import Lake
+from finops.store import Lake, again_on_conflict
 from optimizer.document import load_scenario
 from optimizer.draft import Measured, Spend, draft
 from optimizer.placement import Placement, place
@@ -146,6 +146,7 @@ def stored_plans(lake: Lake) -> list[dict[str, Any]]:
     return newest.sort("scenario").to_dicts()
 
 
+@again_on_conflict
 def store_plans(lake: Lake, placements: Sequence[Placement]) -> None:
     """Keep plans in the lake, all of them in one transaction."""
     made_at = datetime.now(UTC)

@@ -10,7 +10,7 @@ import polars as pl
 from connectors import files, tables
 from finops.config import Config
 from finops.pipeline.stated_invoices import with_stated
-from finops.store import Lake
+from finops.store import Lake, again_on_conflict
 
 TABLES: Final = ("budgets", "invoices", "invoice_lines", "fx_rates", "business_metrics", "mappings")
 
@@ -23,6 +23,7 @@ class TablesLoad:
     changed: tuple[str, ...]
 
 
+@again_on_conflict
 def load(config: Config, lake: Lake, *, say: Callable[[str], None]) -> TablesLoad:
     """Read every table that the config names and replace those that differ from the lake, in one transaction.
 

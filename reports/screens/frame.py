@@ -73,8 +73,7 @@ def _unreadable(home: Path, error: BaseException) -> LakeError:
 def _open(home: Path) -> Page | None:
     config = load_config(home)
     lake = Lake.of(config)
-    snapshots = lake.snapshots()
-    snapshot = int(snapshots["snapshot_id"][0]) if len(snapshots) else 0
+    snapshot = lake.newest()
     covered = computed(lake, snapshot, coverage) if snapshot else None
     if covered is None:
         return None

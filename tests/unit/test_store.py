@@ -63,6 +63,20 @@ def test_nothing_is_visible_before_the_block_ends(lake: Lake) -> None:
     assert lake.scan("charges").collect().height == 1
 
 
+def test_a_lazy_frame_keeps_to_the_version_it_was_scanned_at(lake: Lake) -> None:
+    """What a transaction or a reader scanned before a write tells the old rows, also when it is collected later."""
+    with lake.transaction("test") as tx:
+        tx.replace("budgets", budget("old"))
+        before = tx.scan("budgets")
+        tx.replace("budgets", budget("new"))
+        assert before.collect()["budget_id"].to_list() == ["old"]
+    seen = lake.scan("budgets")
+    with lake.transaction("test") as tx:
+        tx.replace("budgets", budget("newer"))
+    assert names(lake) == ["newer"]
+    assert seen.collect()["budget_id"].to_list() == ["new"]
+
+
 def test_a_failed_block_leaves_the_old_snapshot(lake: Lake) -> None:
     """An exception inside the block undoes every write of it, and the next transaction starts from the old state."""
     with lake.transaction("test") as tx:
