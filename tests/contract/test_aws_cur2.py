@@ -7,7 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from tests.contract.connector import ConnectorContract
-from tests.unit.test_aws import METADATA, MONTH, line_item, manifest, write_csv
+from tests.unit.test_aws import line_item, write_csv
+from tests.unit.test_aws_delivery import METADATA, MONTH, manifest
 
 
 class TestCur2(ConnectorContract):

@@ -1,10 +1,9 @@
-"""AWS bills: the warts of each format, which files make up a bill, and where its discounts stand."""
+"""AWS bills: the warts of each format, what a line item says, and where discounts stand."""
 
 import csv
 import gzip
 import io
 import json
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,11 +12,10 @@ import polars as pl
 import pytest
 
 from connectors.aws import find_parts, parse
-from connectors.registry import RAW, REJECT
+from connectors.registry import RAW, REJECT, SOURCE_ROWS
 from finops import schema as s
-from finops.errors import InputError, LoadRefused
+from finops.errors import InputError
 from finops.ownership import tag_value
-from finops.pipeline.totals import Batch
 from tests.conftest import TODAY
 
 Row = dict[str, str]
@@ -218,6 +216,107 @@ def test_a_seller_on_the_marketplace_is_not_the_issuer(tmp_path: Path) -> None:
     assert set(charges[s.HOST_PROVIDER_NAME]) == {"AWS"}
 
 
+SP, RI = "arn:aws:savingsplans::1:savingsplan/x", "arn:aws:ec2:us-east-1:1:reserved-instances/x"
+CR = "arn:aws:ec2:us-east-1:1:capacity-reservation/cr-0b"
+PLAN = {"savings_plan_savings_plan_a_r_n": SP, "savings_plan_offering_type": "ComputeSavingsPlans"}
+HOURS = {"reservation_reservation_a_r_n": RI, "pricing_unit": "Hrs"}
+
+
+@pytest.mark.parametrize(
+    ("row", "columns"),
+    [
+        (
+            {"line_item_line_item_type": "SavingsPlanCoveredUsage",
+             "savings_plan_savings_plan_effective_cost": "0.9", **PLAN},
+            [(SP, "Spend", "Savings Plan", "ComputeSavingsPlans", "Used", Decimal("0.9"), "USD")],
+        ),
+        (
+            {"line_item_line_item_type": "SavingsPlanRecurringFee", "savings_plan_total_commitment_to_date": "4",
+             "savings_plan_used_commitment": "3", **PLAN},
+            [(SP, "Spend", "Savings Plan", "ComputeSavingsPlans", None, Decimal(4), "USD"),
+             (SP, "Spend", "Savings Plan", "ComputeSavingsPlans", "Unused", Decimal(1), "USD")],
+        ),
+        (
+            {"line_item_line_item_type": "DiscountedUsage", "reservation_effective_cost": "0.9", **HOURS},
+            [(RI, "Usage", "Reserved Instance", None, "Used", Decimal(1), "Hours")],
+        ),
+        (
+            {"line_item_line_item_type": "RIFee", "line_item_usage_amount": "720", "reservation_unused_quantity": "20",
+             "reservation_unused_recurring_fee": "2", **HOURS},
+            [(RI, "Usage", "Reserved Instance", None, None, Decimal(720), "Hours"),
+             (RI, "Usage", "Reserved Instance", None, "Unused", Decimal(20), "Hours")],
+        ),
+        ({**PLAN, **HOURS}, [(None,) * 7]),
+    ],
+)  # fmt: skip
+def test_commitments_are_named_and_counted(row: Row, columns: list[tuple[object, ...]], tmp_path: Path) -> None:
+    """Plans count dollars and reservations hours, bought, used and unused; on-demand usage has no commitment."""
+    charges = read(write_csv(tmp_path / "bill.csv", line_item(**row)))
+    found = charges.select(
+        s.COMMITMENT_DISCOUNT_ID, s.COMMITMENT_DISCOUNT_CATEGORY, s.COMMITMENT_DISCOUNT_TYPE,
+        s.COMMITMENT_DISCOUNT_NAME, s.COMMITMENT_DISCOUNT_STATUS, s.COMMITMENT_DISCOUNT_QUANTITY,
+        s.COMMITMENT_DISCOUNT_UNIT,
+    )  # fmt: skip
+    assert found.rows() == columns
+
+
+def test_a_line_item_says_who_what_and_where(tmp_path: Path) -> None:
+    """Accounts, invoice, SKU, place and resource of a line item stand in their FOCUS columns."""
+    row = line_item(
+        bill_invoice_id="1234", bill_payer_account_name="Acme", line_item_resource_id="i-0abc",
+        pricing_rate_code="A.B.C",
+        product_location="US East (N. Virginia)", line_item_availability_zone="us-east-1b",
+        product_instance_type="m5.large", line_item_line_item_description="$1.5 per hour",
+        pricing_public_on_demand_rate="2", line_item_unblended_rate="1.5",
+    )  # fmt: skip
+    assert {k: v for k, v in only(write_csv(tmp_path / "bill.csv", row)).items() if v is not None} == {
+        s.BILLING_ACCOUNT_ID: "111122223333", s.BILLING_ACCOUNT_NAME: "Acme", s.BILLING_ACCOUNT_TYPE: "Management",
+        s.SUB_ACCOUNT_ID: "444455556666", s.SUB_ACCOUNT_NAME: "search-prod", s.SUB_ACCOUNT_TYPE: "Linked",
+        s.INVOICE_ID: "1234", s.INVOICE_ISSUER_NAME: "Amazon Web Services, Inc.", s.SERVICE_PROVIDER_NAME: "AWS",
+        s.HOST_PROVIDER_NAME: "AWS", s.SERVICE_NAME: "Amazon Elastic Compute Cloud", s.SERVICE_CATEGORY: "Compute",
+        s.SERVICE_SUBCATEGORY: "Compute/Virtual Machines", s.CHARGE_DESCRIPTION: "$1.5 per hour",
+        s.CHARGE_CATEGORY: "Usage", s.CHARGE_FREQUENCY: "Usage-Based", s.PRICING_CATEGORY: "Standard",
+        s.BILLED_COST: Decimal("1.5"), s.EFFECTIVE_COST: Decimal("1.5"), s.CONTRACTED_COST: Decimal("1.5"),
+        s.LIST_COST: Decimal(2), s.LIST_UNIT_PRICE: Decimal(2), s.CONTRACTED_UNIT_PRICE: Decimal("1.5"),
+        s.CONSUMED_QUANTITY: Decimal(1), s.CONSUMED_UNIT: "Hours", s.PRICING_QUANTITY: Decimal(1),
+        s.PRICING_UNIT: "Hours", s.BILLING_CURRENCY: "USD",
+        s.BILLING_PERIOD_START: datetime(2026, 9, 1, tzinfo=UTC),
+        s.BILLING_PERIOD_END: datetime(2026, 10, 1, tzinfo=UTC),
+        s.CHARGE_PERIOD_START: datetime(2026, 9, 3, 10, tzinfo=UTC),
+        s.CHARGE_PERIOD_END: datetime(2026, 9, 3, 11, tzinfo=UTC),
+        s.SKU_ID: "ABCDEFGHIJKLMNOP", s.SKU_PRICE_ID: "A.B.C", s.SKU_METER: "BoxUsage:m5.large",
+        s.USAGE_TYPE: "BoxUsage:m5.large", s.INSTANCE_TYPE: "m5.large", s.REGION_ID: "us-east-1",
+        s.REGION_NAME: "US East (N. Virginia)", s.AVAILABILITY_ZONE: "us-east-1b", s.RESOURCE_ID: "i-0abc",
+        s.RESOURCE_TYPE: "instance", s.TAGS: '{"user_team":"search"}', s.SOURCE_FILE: "bill.csv", s.SOURCE_ROW: 1,
+        s.SOURCE_COLUMNS: (
+            '{"x_ServiceCode":"AmazonEC2","x_Operation":"RunInstances","line_item_line_item_type":"Usage",'
+            '"line_item_legal_entity":"Amazon Web Services, Inc.","bill_billing_entity":"AWS",'
+            '"line_item_unblended_cost":"1.5"}'
+        ),
+        SOURCE_ROWS: 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"line_item_usage_type": "UnusedBox:p5.48xlarge"}, (CR, "Unused")),
+        ({"line_item_usage_type": "Reservation:p5.48xlarge"}, (CR, None)),
+        (
+            {"line_item_resource_id": "i-1", "capacity_reservation_capacity_reservation_arn": "arn:x/cr-1",
+             "capacity_reservation_capacity_reservation_status": "USED"},
+            ("arn:x/cr-1", "Used"),
+        ),
+        ({"line_item_resource_id": "i-1"}, (None, None)),
+    ],
+)  # fmt: skip
+def test_capacity_reservations_are_known(row: Row, expected: tuple[object, ...], tmp_path: Path) -> None:
+    """The reservation behind a machine, or of an idle one, comes from AWS's columns or from the resource."""
+    reserved = {"line_item_resource_id": CR} | row
+    charge = only(write_csv(tmp_path / "bill.csv", line_item(**reserved)))
+    assert (charge[s.CAPACITY_RESERVATION_ID], charge[s.CAPACITY_RESERVATION_STATUS]) == expected
+
+
 def test_pods_add_nothing_to_their_instance(tmp_path: Path) -> None:
     """The split rows of an EC2 instance carry no cost and no hours, and keep what AWS allots to them."""
     gpu = {"product_instance_type": "p5.48xlarge", "line_item_usage_type": "BoxUsage:p5.48xlarge"}
@@ -370,117 +469,7 @@ def test_a_unit_that_says_nothing_stays(tmp_path: Path) -> None:
     assert (charge[s.CONSUMED_QUANTITY], charge[s.CONSUMED_UNIT]) == (5, None)
 
 
-# --------------------------------------------------------------------------------------------------------- deliveries
-Load = Callable[..., list[Batch]]
-MONTH = Path("acme/data/BILLING_PERIOD=2026-09")
-METADATA = Path("acme/metadata/BILLING_PERIOD=2026-09")
-
-
-def manifest(path: Path, *keys: str) -> None:
-    """A manifest that lists these keys of the bucket."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    listed = [f"s3://bucket/exports/{key}" for key in keys]
-    path.write_text(json.dumps({"executionId": "1", "dataFiles": listed, "athena": ["create-table.sql"]}))
-
-
-def test_only_what_the_manifest_lists_is_the_bill(tmp_path: Path) -> None:
-    """Files of an older version beside the newest one are left out, and said."""
-    for version, cost in (("2026-09-29T01-old", "1"), ("2026-09-30T01-new", "2")):
-        for chunk in (1, 2):
-            write_csv(tmp_path / MONTH / version / f"acme-0000{chunk}.csv", line_item(line_item_unblended_cost=cost))
-    newest = [f"{MONTH.as_posix()}/2026-09-30T01-new/acme-0000{chunk}.csv" for chunk in (1, 2)]
-    manifest(tmp_path / METADATA / "acme-Manifest.json", *newest)
-    said: list[str] = []
-    parts = find_parts(tmp_path, until=TODAY, say=said.append)
-    assert [part.name for part in parts] == [f"acme/BILLING_PERIOD=2026-09/acme-0000{chunk}.csv" for chunk in (1, 2)]
-    assert sum(parse(part).collect()[s.BILLED_COST].sum() for part in parts) == 4
-    assert "2026-09-29T01-old" in said[0]
-
-
-def test_the_last_of_many_manifests_counts(tmp_path: Path) -> None:
-    """An export that keeps a manifest for each version is its newest version."""
-    for version, cost in (("2026-09-29T01-b", "1"), ("2026-09-30T01-a", "2")):
-        file = write_csv(tmp_path / MONTH / version / "acme-1.csv", line_item(line_item_unblended_cost=cost))
-        manifest(tmp_path / METADATA / version / "acme-Manifest.json", file.relative_to(tmp_path).as_posix())
-    assert read(tmp_path)[s.BILLED_COST].to_list() == [2]
-
-
-def test_versions_without_a_manifest_are_refused(tmp_path: Path) -> None:
-    """Two versions of a month beside each other are a bill counted twice: refused, and both are named."""
-    for version in ("2026-09-29T01-b", "2026-09-30T01-a"):
-        write_csv(tmp_path / MONTH / version / "acme-1.csv", line_item())
-    with pytest.raises(InputError, match=r"several versions.*2026-09-29T01-b.*2026-09-30T01-a"):
-        find_parts(tmp_path, until=TODAY)
-
-
-def test_legacy_assemblies_that_cannot_be_ordered_are_refused(tmp_path: Path) -> None:
-    """Assembly folders are named at random: manifests in them alone do not say which is the newest."""
-    for assembly in ("9f0c", "1b2d"):
-        folder = tmp_path / "report" / "20260901-20261001" / assembly
-        file = write_csv(folder / "report-1.csv", line_item())
-        manifest(folder / "report-Manifest.json", file.relative_to(tmp_path).as_posix())
-    with pytest.raises(InputError, match="several versions"):
-        find_parts(tmp_path, until=TODAY)
-    manifest(tmp_path / "report/20260901-20261001/report-Manifest.json", "report/20260901-20261001/1b2d/report-1.csv")
-    assert [part.path.parent.name for part in find_parts(tmp_path, until=TODAY)] == ["1b2d"]
-
-
-@pytest.mark.parametrize("others", [0, 1])
-def test_a_manifest_whose_file_is_missing_is_refused(others: int, tmp_path: Path) -> None:
-    """A part that the manifest lists and that is not there stops the load, whatever else is there."""
-    write_csv(tmp_path / "acme/data/BILLING_PERIOD=2026-08/acme-1.csv", line_item())
-    for chunk in range(others):
-        write_csv(tmp_path / MONTH / f"acme-{chunk}.csv", line_item())
-    manifest(tmp_path / METADATA / "acme-Manifest.json", f"{MONTH.as_posix()}/acme-9.csv")
-    with pytest.raises(InputError, match=r"acme-9\.csv, which is not there"):
-        find_parts(tmp_path, until=TODAY)
-
-
-def test_a_manifest_of_files_that_are_not_read_is_refused(tmp_path: Path) -> None:
-    """A report delivered as ZIP is named, and the files beside its manifest are not taken for it."""
-    write_csv(tmp_path / MONTH / "acme-1.csv", line_item())
-    manifest(tmp_path / METADATA / "acme-Manifest.json", f"{MONTH.as_posix()}/acme-1.csv.zip")
-    with pytest.raises(InputError, match="lists no file"):
-        find_parts(tmp_path, until=TODAY)
-
-
-def test_a_half_written_manifest_is_refused(tmp_path: Path) -> None:
-    """A manifest that is cut off says so, instead of all files being taken."""
-    write_csv(tmp_path / MONTH / "acme-1.csv", line_item())
-    (tmp_path / METADATA).mkdir(parents=True)
-    (tmp_path / METADATA / "acme-Manifest.json").write_text('{"dataFiles": ["s3://')
-    with pytest.raises(InputError, match="no whole manifest"):
-        find_parts(tmp_path, until=TODAY)
-
-
-def test_manifest_and_files_in_one_folder(tmp_path: Path) -> None:
-    """Files that were saved flat beside their manifest are found by their names."""
-    write_csv(tmp_path / "acme-1.csv", line_item())
-    write_csv(tmp_path / "notes.csv", line_item())
-    manifest(tmp_path / "acme-Manifest.json", f"{MONTH.as_posix()}/acme-1.csv")
-    assert [part.name for part in find_parts(tmp_path, until=TODAY)] == ["acme-1.csv"]
-
-
-def test_a_refreshed_month_replaces_itself(tmp_path: Path, load: Load) -> None:
-    """A new version under a new folder is the same part, so the month is replaced and not refused."""
-    first = write_csv(tmp_path / "bill" / MONTH / "2026-09-29T01-b" / "acme-1.csv", line_item())
-    assert load(tmp_path / "bill", "aws")[0].billed_cost[0].stored == Decimal("1.5")
-    first.unlink()
-    write_csv(tmp_path / "bill" / MONTH / "2026-09-30T01-a" / "acme-1.csv", line_item(line_item_unblended_cost="1.75"))
-    [batch] = load(tmp_path / "bill", "aws")
-    assert [(t.stored, t.currency) for t in batch.billed_cost] == [(Decimal("1.75"), "USD")]
-
-
-def test_a_month_with_fewer_chunks_is_not_taken_in_silence(tmp_path: Path, load: Load) -> None:
-    """A load that lacks a chunk which the lake holds is refused."""
-    for chunk in (1, 2):
-        write_csv(tmp_path / "bill" / MONTH / f"acme-{chunk}.csv", line_item())
-    load(tmp_path / "bill", "aws")
-    (tmp_path / "bill" / MONTH / "acme-2.csv").unlink()
-    with pytest.raises(LoadRefused, match=r"acme-2\.csv"):
-        load(tmp_path / "bill", "aws")
-
-
+# ---------------------------------------------------------------------------------------------------------------- real
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("name", "billed", "effective", "rows"),
@@ -501,8 +490,8 @@ def test_real_reports(name: str, billed: str, effective: str, rows: int, shared:
     assert charges[s.EFFECTIVE_COST].sum() == Decimal(effective)
 
 
-def test_dates(tmp_path: Path) -> None:
-    """Until is no filter of a bill: what AWS delivered is read whole."""
+def test_until_is_no_filter_of_a_bill(tmp_path: Path) -> None:
+    """What AWS delivered is read whole, whatever the day up to which ledgers are charged."""
     path = write_csv(tmp_path / "bill.csv", line_item())
     [part] = find_parts(path, until=date(2020, 1, 1))
     assert len(parse(part).collect()) == 1
