@@ -1,4 +1,4 @@
-"""The page on trust: what ties out, what does not and why, what changed, what was refused; without and in a browser."""
+"""The page on trust: what ties out, what does not and why, what changed, what was refused; in a browser too."""
 
 import os
 import socket
