@@ -112,7 +112,7 @@ def probe(source: Source, *, tries: Tries = _PROBED) -> list[sync.Probe]:
         size = sum(stored.size for stored in files.values())
         found.append(sync.Probe(step, "ok", f"{newest.month} has {len(files)} file(s), {size:,} bytes"))
     except FinopsError as error:
-        found.append(sync.Probe(step, "unreachable", error.found, error.next_step))
+        found.append(sync.Probe(step, "unreachable", error.found.removeprefix(f"{source.id}: "), error.next_step))
     except (Incomplete, Changed) as why:
         found.append(sync.Probe(step, "unreachable", f"export incomplete: {why}", "repeat after the next delivery"))
     return found

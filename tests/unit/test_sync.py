@@ -460,7 +460,7 @@ def test_a_swap_that_was_cut_off(openai: Pulls, cut: str) -> None:
 
 def test_two_pulls_at_once(openai: Pulls, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second process that pulls the same source waits, and then says so."""
-    monkeypatch.setattr(sync, "_LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(sync, "LOCK_SECONDS", 0.05)
     openai.folder.mkdir(parents=True)
     with sync.FileLock(openai.folder / ".pull.lock"):
         assert "another process has been pulling ours" in refused(openai.run, CallError)
