@@ -37,6 +37,7 @@ Source: AWS Cost and Usage Reports user guide: "Understanding Savings Plans", "U
 cost allocation data"; FOCUS 1.4; read 2026-11-21.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import polars as pl
@@ -110,17 +111,15 @@ def unused(how: Basis) -> list[pl.Expr]:
     plan = pl.col("savings_plan_total_commitment_to_date") - pl.col("savings_plan_used_commitment")
     if how == "net":
         gross, net = (
-            pl.col(f"savings_plan_{n}amortized_upfront_commitment_for_billing_period").fill_null(_ZERO)
-            + pl.col(f"savings_plan_{n}recurring_commitment_for_billing_period")
+            _sum(f"savings_plan_{n}{fee}_commitment_for_billing_period" for fee in ("amortized_upfront", "recurring"))
             for n in ("", "net_")
         )
         # a discount on the plan's fee is a discount on each dollar of the commitment
         plan = pl.when(gross > 0).then(pl.coalesce(plan * (net / gross), plan)).otherwise(plan)
-    parts = [
+    both = _sum(
         _net_or(how, f"reservation_net_unused_{fee}", f"reservation_unused_{fee}")
         for fee in ("amortized_upfront_fee_for_billing_period", "recurring_fee")
-    ]
-    both = pl.when(pl.any_horizontal(p.is_not_null() for p in parts)).then(pl.sum_horizontal(parts))
+    )
     part = pl.when(_kind == "SavingsPlanRecurringFee").then(plan).when(_kind == "RIFee").then(both)
     recurring = _kind.is_in(["SavingsPlanRecurringFee", "RIFee"])
     return [
@@ -269,6 +268,12 @@ def wrong() -> dict[str, pl.Expr]:
         ),
         "line_item_currency_code is no ISO 4217 code": ~pl.col(s.BILLING_CURRENCY).str.contains("^[A-Z]{3}$"),
     }
+
+
+def _sum(parts: Iterable[str | pl.Expr]) -> pl.Expr:
+    """The sum of those that are known; null where none is."""
+    known = [pl.col(part) if isinstance(part, str) else part for part in parts]
+    return pl.when(pl.any_horizontal(part.is_not_null() for part in known)).then(pl.sum_horizontal(known))
 
 
 def _net_or(how: Basis, net: str, gross: str) -> pl.Expr:

@@ -21,6 +21,7 @@ from typing import Final, Literal, get_args
 
 import polars as pl
 
+from connectors import cells
 from connectors.aws.columns import Layout
 from finops import schema as s
 
@@ -50,7 +51,7 @@ def basis(files: list[tuple[pl.LazyFrame, Layout]]) -> Basis:
     net, rows, total = False, False, False
     for frame, layout in files:
         row, nothing = is_discount(layout.cells["line_item_line_item_type"][0]), pl.lit(value=False)
-        filled = layout.cells[_NET][0].is_not_null() & ~row if _NET in layout.cells else nothing
+        filled = _net_cost(layout) & ~row if _NET in layout.cells else nothing
         noted = nothing if layout.total_discount is None else (layout.total_discount != 0).fill_null(value=False)
         asked = frame.select(net=filled.any(), rows=row.any(), total=noted.any()).collect(engine="streaming")
         found = asked.row(0, named=True)
@@ -58,6 +59,12 @@ def basis(files: list[tuple[pl.LazyFrame, Layout]]) -> Basis:
     if net:
         return "net"
     return "map" if total and not rows else "rows"
+
+
+def _net_cost(layout: Layout) -> pl.Expr:
+    """Whether a row has a net cost; a column of zeros is not filled."""
+    cell, kind = layout.cells[_NET]
+    return (cells.decimal(cell, kind) != 0).fill_null(value=False)
 
 
 def chosen(options: Mapping[str, str], files: list[tuple[pl.LazyFrame, Layout]]) -> Basis:

@@ -396,6 +396,10 @@ def test_one_discount_written_three_ways_counts_once(tmp_path: Path) -> None:
         "rows": [line_item(**usage), line_item(**row)],
         "map": [line_item(**usage, **noted)],
         "map beside an empty total": [line_item(**usage, **noted, discount_total_discount="0.0")],
+        "net column of zeros": [
+            line_item(**usage, line_item_net_unblended_cost="0.0"),
+            line_item(**row, line_item_net_unblended_cost="0.0"),
+        ],
         "empty net column": [line_item(**usage, line_item_net_unblended_cost=""), line_item(**row)],
     }
     for name, rows in bills.items():
@@ -403,6 +407,18 @@ def test_one_discount_written_three_ways_counts_once(tmp_path: Path) -> None:
         assert charges[s.BILLED_COST].sum() == 9, name
         assert charges[s.EFFECTIVE_COST].sum() == 9, name
         assert charges[s.CONTRACTED_COST].sum() == 9, name
+
+
+def test_an_upfront_plan_is_net_without_recurring_columns(tmp_path: Path) -> None:
+    """The unused part of an all-upfront plan is net although its recurring columns are empty."""
+    fee = line_item(
+        line_item_line_item_type="SavingsPlanRecurringFee", line_item_unblended_cost="0",
+        line_item_net_unblended_cost="0", savings_plan_total_commitment_to_date="10", savings_plan_used_commitment="6",
+        savings_plan_amortized_upfront_commitment_for_billing_period="10",
+        savings_plan_net_amortized_upfront_commitment_for_billing_period="9",
+    )  # fmt: skip
+    charges = read(write_csv(tmp_path / "bill.csv", line_item(line_item_net_unblended_cost="1"), fee))
+    assert charges[s.EFFECTIVE_COST].to_list() == [1, 0, Decimal("3.6")]
 
 
 def test_discounts_in_another_chunk_decide_too(tmp_path: Path) -> None:
