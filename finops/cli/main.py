@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 
 from finops import __version__
-from finops.cli import budgets, company, export, forecast, ingest, offers, placement, price, quality, serve, spend, tokens
+from finops.cli import (
+    budgets,
+    company,
+    export,
+    forecast,
+    ingest,
+    offers,
+    placement,
+    price,
+    quality,
+    recommendations,
+    serve,
+    spend,
+    tokens,
+)
 from finops.cli.session import Format, Session, session
 from finops.errors import FinopsError
 
@@ -20,7 +34,21 @@ app = typer.Typer(
 )
 
 
-for group in (company, ingest, quality, spend, tokens, forecast, placement, price, offers, budgets, export, serve):
+for group in (
+    company,
+    ingest,
+    quality,
+    spend,
+    tokens,
+    forecast,
+    placement,
+    price,
+    offers,
+    recommendations,
+    budgets,
+    export,
+    serve,
+):
     group.register(app)
 
 
