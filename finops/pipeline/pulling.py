@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Final
+
+from filelock import FileLock, Timeout
 
 from connectors import sync
 from connectors.access import Access
@@ -11,7 +14,9 @@ from connectors.aws.api import HOME_REGION, Api, connect
 from connectors.keys import read_key
 from connectors.registry import connector
 from finops.config import Aws, AwsIdentity, Config, Source
-from finops.errors import ConfigError
+from finops.errors import CallError, ConfigError
+
+_LOCK: Final = ".apis.lock"
 
 
 def pull(config: Config, source: Source, *, today: date, say: Callable[[str], None]) -> None:
@@ -29,10 +34,31 @@ def pull(config: Config, source: Source, *, today: date, say: Callable[[str], No
 
 
 def _ask_apis(source: Source, aws: Aws, folder: Path, *, today: date, say: Callable[[str], None]) -> None:
-    """Cost Explorer and CloudWatch, where the source names them."""
+    """Cost Explorer and CloudWatch, where the source names them; one process at a time, because both cost."""
     if not (aws.cost_explorer or aws.gpu_regions):
         return
     api = connect(aws, who=source.id, say=say)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / _LOCK, timeout=sync.LOCK_SECONDS):
+            _ask_one_by_one(source, aws, api, folder, today=today, say=say)
+    except Timeout as error:
+        raise CallError(
+            f"another process has been asking AWS for {source.id} for {sync.LOCK_SECONDS:.0f} s",
+            expected="one pull of a source at a time",
+            next_step="wait for the other `finops` command to end, then repeat this one",
+        ) from error
+
+
+def _ask_one_by_one(
+    source: Source,
+    aws: Aws,
+    api: Callable[[str, str], Api],
+    folder: Path,
+    *,
+    today: date,
+    say: Callable[[str], None],
+) -> None:
     if aws.cost_explorer:
         asked = cost_explorer.Asked(aws.since, aws.cost_explorer, aws.max_requests)
         cost_explorer.pull(api("ce", HOME_REGION), folder, asked, source_id=source.id, today=today, say=say)

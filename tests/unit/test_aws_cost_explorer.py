@@ -1,6 +1,7 @@
 """Cost Explorer is asked for as little as it takes, each request is counted before it is paid for, and months tie."""
 
 import json
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
@@ -12,6 +13,7 @@ import boto3
 import httpx
 import polars as pl
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from moto.server import ThreadedMotoServer
 
 from connectors.aws import cost_explorer, cost_pages
@@ -166,6 +168,34 @@ def test_a_loop_of_pages_ends(pulls: Callable[..., Pulls]) -> None:
 
     with pytest.raises(SourceUnreachable, match="token came twice"):
         pulls(Loop(items("111111111111"))).run()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_fails_months_are_whole(pulls: Callable[..., Pulls], seed: int) -> None:
+    """Throttling, server errors and broken connections at random places: no charge is lost, none comes twice."""
+    chance = random.Random(seed)
+    given = items("111111111111", "222222222222") + items("111111111111", day=date(2026, 11, 2))
+
+    class Shaky(CostExplorer):
+        def get_cost_and_usage(self, **request: Any) -> dict[str, Any]:
+            if chance.random() < 0.4:
+                raise chance.choice(
+                    [failure("LimitExceededException"), failure("InternalFailure", 500), failure("ThrottlingException"),
+                     EndpointConnectionError(endpoint_url="x"), failure("ValidationException")]
+                )  # fmt: skip
+            return super().get_cost_and_usage(**request)
+
+    run = pulls(Shaky(given, groups_a_page=chance.choice([1, 3, 50])), max_requests=10_000)
+    for _ in range(200):
+        try:
+            run.run()
+            break
+        except SourceUnreachable:
+            continue
+    parts = cost_pages.find_parts(run.folder, until=TODAY)
+    rows = pl.concat(cost_pages.parse(part) for part in parts).collect()
+    assert rows[s.BILLED_COST].sum() == sum(Decimal(item.unblended) for item in given)
+    assert rows[s.EFFECTIVE_COST].sum() == sum(Decimal(item.amortized) for item in given)
 
 
 def test_final_months_are_not_paid_for_again(pulls: Callable[..., Pulls]) -> None:
