@@ -43,14 +43,13 @@ class Lease:
     ) -> None:
         self._ended.set()
         self._renewing.join()
-        if self._log.held and not self._log.overtaken:
-            with contextlib.suppress(LakeError, OSError, DeltaError):  # a turn that cannot be given back runs out
-                self._log.advance()
+        with contextlib.suppress(LakeError, OSError, DeltaError):  # a turn that cannot be given back runs out
+            self._log.release()
 
     def _renew(self) -> None:
-        while not self._ended.wait(LEASE_SECONDS / 3) and self._log.held:
+        while not self._ended.wait(LEASE_SECONDS / 3):
             try:
-                self._log.advance(writer=self._writer)
+                self._log.renew()
             except LakeConflict:
                 return  # the log knows, and refuses every later write of this turn
             except (OSError, DeltaError, LakeError):
@@ -74,7 +73,7 @@ def take(
         holder = log.writer()
         if holder is None or clock() - seen_at >= LEASE_SECONDS:
             try:
-                return log.advance(writer=writer)
+                return log.claim(writer)
             except LakeConflict:
                 pass  # somebody else was quicker: look who
         elif clock() - began >= WAIT_SECONDS:

@@ -7,6 +7,7 @@ renews a writer's turn, and by moving the log it shuts out whoever claimed befor
 
 import json
 import threading
+from collections.abc import Callable
 from typing import Any, Final, Self, cast
 
 import polars as pl
@@ -50,11 +51,15 @@ def conflict(uri: str) -> LakeConflict:
 
 
 class SnapshotLog:
-    """The snapshots at one version of their table, moved on by `advance` and `refresh` only."""
+    """The snapshots at one version of their table.
+
+    Every method that commits moves the log by exactly one version, and raises LakeConflict when anybody else moved it
+    since this object last knew it; then nothing was stored.
+    """
 
     def __init__(self, table: DeltaTable, storage_options: dict[str, str]) -> None:
-        self.held = False
-        """Whether the last commit of this object said that its writer goes on."""
+        self.held: str | None = None
+        """Who is writing, if the last commit that this object knows is its own claim."""
         self.overtaken = False
         """Whether another writer moved the log since this object last knew it."""
         self._table = table
@@ -102,7 +107,7 @@ class SnapshotLog:
         """Move on to what is stored now."""
         with self._moving, reaching(self._table.table_uri):
             self._table.update_incremental()
-            self.overtaken = False
+            self.held, self.overtaken = None, False
 
     def newest(self) -> dict[str, Any] | None:
         """The row of the newest snapshot; reads one file, and none while the log stays where it is."""
@@ -125,20 +130,31 @@ class SnapshotLog:
         """Who said last that it is writing, or None when that writer has ended."""
         return self._table.history(1)[0].get(_WRITER)
 
-    def advance(self, row: dict[str, Any] | None = None, *, writer: str | None = None) -> None:
-        """One commit: a snapshot's row, or none, and who goes on writing.
-
-        Raises LakeConflict when anybody else moved the log since this object last knew it; then nothing was stored.
-        """
+    def claim(self, writer: str) -> None:
+        """Say who is writing from now on."""
         with self._moving:
-            if row is not None and row["snapshot_id"] % COMPACT_EVERY == 0:
-                self._step(lambda said: self._table.optimize.compact(commit_properties=said), _metadata(writer))
-            rows = pl.DataFrame([] if row is None else [row], schema=COLUMNS)
-            self._step(
-                lambda said: write_deltalake(self._table, rows, mode="append", commit_properties=said),
-                _metadata(writer),
-            )
-            self.held = writer is not None
+            self._append([], writer)
+
+    def renew(self) -> None:
+        """Say so again, if this object holds the claim."""
+        if self.overtaken:
+            raise conflict(self._table.table_uri)
+        with self._moving:
+            if self.held is not None:
+                self._append([], self.held)
+
+    def release(self) -> None:
+        """Say that nobody is writing, if this object holds the claim."""
+        with self._moving:
+            if self.held is not None:
+                self._append([], None)
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Store a snapshot; its writer has ended."""
+        with self._moving:
+            if row["snapshot_id"] % COMPACT_EVERY == 0:
+                self._step(lambda said: self._table.optimize.compact(commit_properties=said), self.held)
+            self._append([row], None)
 
     def holds(self, run_id: str) -> bool:
         """Whether a run's snapshot is stored: a store that answers late can refuse what it has already taken."""
@@ -150,21 +166,22 @@ class SnapshotLog:
         newest = self.newest()
         return {} if newest is None else json.loads(newest["versions"])
 
-    def _step(self, commit: Any, metadata: dict[str, str]) -> None:
-        before = self.version
+    def _append(self, rows: list[dict[str, Any]], writer: str | None) -> None:
+        frame = pl.DataFrame(rows, schema=COLUMNS)
+        self._step(lambda said: write_deltalake(self._table, frame, mode="append", commit_properties=said), writer)
+
+    def _step(self, commit: Callable[[CommitProperties], object], writer: str | None) -> None:
+        next_version = self.version + 1
+        said = commit_properties(next_version, **({} if writer is None else {_WRITER: writer}))
         try:
             with reaching(self._table.table_uri):
-                commit(commit_properties(before + 1, **metadata))
+                commit(said)
+            if self.version > next_version:
+                raise CommitFailedError("somebody else committed as well")
         except CommitFailedError as error:
-            self.overtaken = True
+            self.held, self.overtaken = None, True
             raise conflict(self._table.table_uri) from error
-        if self.version > before + 1:
-            self.overtaken = True
-            raise conflict(self._table.table_uri)
+        self.held = writer
 
     def _scan(self) -> pl.LazyFrame:
         return pl.scan_delta(self._table, storage_options=self._storage_options or None)
-
-
-def _metadata(writer: str | None) -> dict[str, str]:
-    return {} if writer is None else {_WRITER: writer}

@@ -121,7 +121,7 @@ class Lake:
         with self._turn("vacuum") as log:
             kept = [json.loads(v) for v in log.rows().head(keep_snapshots)["versions"]]
             tables = {name: self._delta(name) for name in TABLES}
-            log.advance(writer=_writer("vacuum"))  # whoever wrote what was just read can no longer finish
+            log.renew()  # nobody took over, so whoever wrote what was just read can no longer finish
             for name, table in tables.items():
                 pinned = sorted({versions[name] for versions in kept if name in versions})
                 if table is None or not pinned:
@@ -137,7 +137,6 @@ class Lake:
                                 keep_versions=pinned,
                             )
                         )
-            log.advance()
         return removed
 
     @contextmanager
@@ -310,7 +309,7 @@ class Transaction:
             "schema_digest": schema_digest(),
         }
         try:
-            self._log.advance(row)
+            self._log.append(row)
         except LakeConflict:
             if not self._log.holds(self.run_id):
                 raise

@@ -51,7 +51,8 @@ def test_a_dead_writer_is_waited_for_once(log: Callable[[], SnapshotLog]) -> Non
     take(log(), "next", clock=clock, sleep=clock.sleep)
     assert LEASE_SECONDS <= clock.now < LEASE_SECONDS + lease.POLL_SECONDS
     with pytest.raises(LakeConflict):
-        dead.advance()
+        dead.renew()
+    assert log().writer() == "next"
 
 
 @settings(max_examples=10, deadline=None)
@@ -74,20 +75,20 @@ def test_a_living_writer_is_never_taken_over(log: Callable[[], SnapshotLog]) -> 
     def renew(now: float) -> None:
         if now - renewed[0] >= LEASE_SECONDS / 3:
             renewed[0] = now
-            alive.advance(writer="`ingest aws` on build-7")
+            alive.renew()
 
     clock = Clock(meanwhile=renew)
     with pytest.raises(LakeError, match="`ingest aws` on build-7 has been writing"):
         take(log(), "next", clock=clock, sleep=clock.sleep)
     assert clock.now >= WAIT_SECONDS
-    alive.advance()
+    alive.renew()
 
 
 def test_a_turn_that_was_given_back_is_taken_at_the_next_look(log: Callable[[], SnapshotLog]) -> None:
     """Who waits goes on as soon as the other has ended, without waiting for a lease to run out."""
     first = log()
     take(first, "first")
-    clock = Clock(meanwhile=lambda now: first.advance() if now > 5 and first.held else None)
+    clock = Clock(meanwhile=lambda now: first.release() if now > 5 else None)
     take(log(), "next", clock=clock, sleep=clock.sleep)
     assert 5 < clock.now < 5 + 2 * lease.POLL_SECONDS
 
@@ -99,13 +100,13 @@ def test_of_two_who_take_over_one_wins(log: Callable[[], SnapshotLog]) -> None:
 
     def overtake(now: float) -> None:
         if now >= LEASE_SECONDS and not quick.held and quick.writer() == "dead":
-            quick.advance(writer="quick")
+            quick.claim("quick")
 
     clock = Clock(meanwhile=overtake)
     take(log(), "slow", clock=clock, sleep=clock.sleep)
     assert clock.now >= 2 * LEASE_SECONDS
     with pytest.raises(LakeConflict):
-        quick.advance()
+        quick.renew()
 
 
 def test_a_lease_is_renewed_while_its_block_runs(
@@ -126,6 +127,19 @@ def test_a_lease_is_renewed_while_its_block_runs(
     assert "lake-lease" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_a_log_that_was_looked_at_anew_holds_no_claim(log: Callable[[], SnapshotLog]) -> None:
+    """A writer that lost and then reads what the others did neither renews nor gives back a turn of theirs."""
+    mine, other = log(), log()
+    mine.claim("mine")
+    other.refresh()
+    other.claim("other")
+    mine.refresh()
+    mine.renew()
+    mine.release()
+    assert log().version == other.version
+    other.renew()
+
+
 def test_a_lease_that_was_lost_is_not_renewed(log: Callable[[], SnapshotLog], monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer that was overtaken learns it at its next renewal and leaves the other's turn alone."""
     monkeypatch.setattr(lease, "LEASE_SECONDS", 0.15)
@@ -135,7 +149,7 @@ def test_a_lease_that_was_lost_is_not_renewed(log: Callable[[], SnapshotLog], mo
         while not other.held:  # a renewal may come in between
             other.refresh()
             try:
-                other.advance(writer="other")
+                other.claim("other")
             except LakeConflict:
                 continue
         time.sleep(0.3)
@@ -149,15 +163,15 @@ def test_a_store_that_does_not_answer_ends_no_turn(
     """A renewal that fails on the way is tried again."""
     monkeypatch.setattr(lease, "LEASE_SECONDS", 0.15)
     mine = log()
-    advance, failed = mine.advance, []
+    renew, failed = mine.renew, []
 
-    def flaky(row: None = None, *, writer: str | None = None) -> None:
-        if writer is not None and mine.held and not failed:
-            failed.append(writer)
+    def flaky() -> None:
+        if not failed:
+            failed.append("connection reset")
             raise OSError("connection reset")
-        advance(row, writer=writer)
+        renew()
 
-    monkeypatch.setattr(mine, "advance", flaky)
+    monkeypatch.setattr(mine, "renew", flaky)
     with Lease(mine, "mine"):
         began = mine.version
         time.sleep(0.4)
@@ -180,7 +194,7 @@ def test_two_who_make_a_lake_make_one(tmp_path: Path) -> None:
     assert logs[0].rows().is_empty()
     for log in logs:
         log.refresh()
-    logs[0].advance(writer="first")
+    logs[0].claim("first")
     for log in logs[1:]:
         with pytest.raises(LakeConflict):
-            log.advance(writer="too late")
+            log.claim("too late")

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -234,14 +235,13 @@ def test_a_repeated_function_sees_what_the_other_writer_stored(lake: Lake) -> No
 
 def test_a_commit_whose_answer_was_lost_is_known_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that has stored a snapshot and then says that it is taken does not make the run fail or run twice."""
-    advance = store.SnapshotLog.advance
+    append = store.SnapshotLog.append
 
-    def stored_and_denied(self: store.SnapshotLog, row: dict[str, Any] | None = None, **named: Any) -> None:
-        advance(self, row, **named)
-        if row is not None:
-            raise store.conflict(lake.uri)
+    def stored_and_denied(self: store.SnapshotLog, row: dict[str, Any]) -> None:
+        append(self, row)
+        raise store.conflict(lake.uri)
 
-    monkeypatch.setattr(store.SnapshotLog, "advance", stored_and_denied)
+    monkeypatch.setattr(store.SnapshotLog, "append", stored_and_denied)
     with lake.transaction("test") as tx:
         tx.append("budgets", budget("once"))
     assert names(lake) == ["once"]
@@ -256,3 +256,25 @@ def test_many_snapshots_are_read_right(lake: Lake, monkeypatch: pytest.MonkeyPat
         assert (lake.newest(), names(lake)) == (number, [str(number)])
     assert lake.snapshots()["snapshot_id"].to_list() == list(range(11, 0, -1))
     assert lake.scan("budgets", snapshot=3).collect()["budget_id"].to_list() == ["3"]
+
+
+def test_requests_do_not_grow_with_snapshots(s3: S3, tmp_path: Path) -> None:
+    """Reading what has not changed costs three requests, opening a lake and writing to it a bounded number."""
+    lake = Lake(s3.new_uri(), lock_file=tmp_path, storage_options=s3.storage_options)
+
+    def requests_of(work: Callable[[], object]) -> int:
+        before = len(s3.requests())
+        work()
+        return len(s3.requests()) - before
+
+    def write() -> None:
+        with lake.transaction("test") as tx:
+            tx.replace("budgets", budget("x"))
+
+    def read_anew() -> None:
+        names(Lake(lake.uri, lock_file=tmp_path, storage_options=s3.storage_options))
+
+    assert max(requests_of(write) for _ in range(12)) <= 230
+    assert requests_of(read_anew) <= 60
+    names(lake)
+    assert requests_of(lambda: names(lake)) <= 3
