@@ -1,10 +1,16 @@
-"""Invoices: what each comes to, and which charges are on it, by the names that both sides use."""
+"""Invoices: what each comes to, which charges are on it by the names that both sides use, and in which currency."""
 
 import re
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any, Final, NamedTuple
 
 import polars as pl
+
+from finops.money import QUANTUM, FxRate
+from finops.residuals import CREDIT, REFUND, SUPPORT, TAX
+
+_LINE_KINDS: Final = {"Tax": TAX, "Credit": CREDIT, "Adjustment": REFUND}
 
 
 class Key(NamedTuple):
@@ -62,3 +68,22 @@ def _plain(name: str | None) -> str:
 def order(key: Key) -> tuple[str, str]:
     """How keys are sorted."""
     return key.account or "", key.issuer or ""
+
+
+def line_kind(line: Mapping[str, Any]) -> str | None:
+    """Which of KINDS a line of an invoice is."""
+    is_support = re.search(r"\bsupport\b", line["description"] or "", re.IGNORECASE)
+    return _LINE_KINDS.get(line["category"]) or (SUPPORT if is_support else None)
+
+
+def rates_of(rows: Iterable[Mapping[str, Any]], base: str, quote: str) -> list[FxRate]:
+    """The dated rates of a pair, the oldest first; 1 / rate where only the other direction is given."""
+    found: dict[date, FxRate] = {}
+    for row in rows:
+        if (row["base"], row["quote"]) == (quote, base):
+            inverse = (1 / row["rate"]).quantize(QUANTUM)
+            found.setdefault(row["day"], FxRate(row["day"], base, quote, inverse, row["source"]))
+    for row in rows:
+        if (row["base"], row["quote"]) == (base, quote):
+            found[row["day"]] = FxRate(row["day"], base, quote, row["rate"], row["source"])
+    return [found[day] for day in sorted(found)]

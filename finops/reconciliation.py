@@ -1,6 +1,5 @@
 """Invoices against the lake: one row per source, billing period, issuer, account and currency, and why each differs."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import polars as pl
 from finops import residuals
 from finops import schema as s
 from finops.checks import TIED_OUT_RATIO
-from finops.invoices import Key, documents, order, owner
+from finops.invoices import Key, documents, line_kind, order, owner, rates_of
 from finops.money import CONTEXT, QUANTUM, FxRate
 from finops.residuals import ABSENT, CREDIT, MISSING_CHARGE, REFUND, SUPPORT, TAX, UNEXPLAINED, Case, Exchange, Usual
 from finops.scope import parse_period
@@ -64,7 +63,6 @@ _BY_ACCOUNT: Final = {
     "kind": pl.lit(None, pl.String),
 }  # fmt: skip
 """What may be missing as a whole: a kind of charge of a service, or an account."""
-_LINE_KINDS: Final = {"Tax": TAX, "Credit": CREDIT, "Adjustment": REFUND}
 _ZERO: Final = Decimal(0)
 
 
@@ -213,7 +211,7 @@ class _Ledger:
             case = Case(
                 currency, invoice, stored, quarantined, max(len(documents), len(lines)),
                 charged=_by_kind((p["kind"], _converted(p, rates)) for p in charges),
-                lines=_by_kind((_line_kind(line), line["amount"]) for line in lines),
+                lines=_by_kind((line_kind(line), line["amount"]) for line in lines),
                 usual=tuple(self._usual(source, period, key, currency, rates, stored)),
                 late=self._late(source, period, stored), unplaced=self._unplaced(source, period),
                 exchanges=exchanges, other_accounts=() if charges else self._accounts(source),
@@ -316,7 +314,7 @@ class _Ledger:
         """Charges in another currency, with the latest rate up to the invoice and the range of rates around it."""
         first, last = _month_days(period)
         until = issued or last
-        known = [rate for rate in _rates(self.rates, base, quote) if rate.day <= until]
+        known = [rate for rate in rates_of(self.rates, base, quote) if rate.day <= until]
         amount = sum((part["amount"] for part in parts), _ZERO)
         if not known:
             return Exchange(amount, base, None)
@@ -397,29 +395,11 @@ def _converted(part: Mapping[str, Any], rates: Mapping[str, FxRate | None]) -> D
     return (amount * rate.rate).quantize(QUANTUM) if rate else _ZERO
 
 
-def _rates(rows: Iterable[Mapping[str, Any]], base: str, quote: str) -> list[FxRate]:
-    """The dated rates of a pair, the oldest first; 1 / rate where only the other direction is given."""
-    found: dict[date, FxRate] = {}
-    for row in rows:
-        if (row["base"], row["quote"]) == (quote, base):
-            inverse = (1 / row["rate"]).quantize(QUANTUM)
-            found.setdefault(row["day"], FxRate(row["day"], base, quote, inverse, row["source"]))
-    for row in rows:
-        if (row["base"], row["quote"]) == (base, quote):
-            found[row["day"]] = FxRate(row["day"], base, quote, row["rate"], row["source"])
-    return [found[day] for day in sorted(found)]
-
-
 def _by_kind(amounts: Iterable[tuple[str | None, Decimal]]) -> dict[str, Decimal]:
     found: dict[str, Decimal] = defaultdict(Decimal)
     for kind, amount in amounts:
         found[kind or ""] += amount
     return dict(found)
-
-
-def _line_kind(line: Mapping[str, Any]) -> str | None:
-    is_support = re.search(r"\bsupport\b", line["description"] or "", re.IGNORECASE)
-    return _LINE_KINDS.get(line["category"]) or (SUPPORT if is_support else None)
 
 
 def _name_words(name: tuple[str, ...]) -> str:

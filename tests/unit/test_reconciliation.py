@@ -317,3 +317,24 @@ def test_each_evidence_takes_what_it_speaks_for() -> None:
     ]  # fmt: skip
     euro = Case("EUR", Decimal(90), exchanges=(Exchange(Decimal(100), "USD", None),))
     assert [c.cause for c in explain(euro)] == ["currency"]
+
+
+def test_an_account_that_nobody_invoices_stays_apart() -> None:
+    """Beside the invoice of one account, the charges of another one have no invoice."""
+    charges = [charge(c, **{s.BILLING_ACCOUNT_ID: a}) for c, a in (("10", "12"), ("5", "56"))]
+    found = compared(charges, [invoice("10", account_id="12")])
+    assert dict(found.rows.select("account_id", "status").iter_rows()) == {"12": "tied_out", "56": "no_invoice"}
+
+
+def test_a_kind_that_lies_in_other_lines_is_not_missed() -> None:
+    """Tax that the invoice has within its usage lines is no cause where that would only part the two more."""
+    charges = [charge("100"), charge("19", **{s.CHARGE_CATEGORY: "Tax"})]
+    assert causes(compared(charges, lines=[invoice("120", category="Usage")])) == [("unexplained", Decimal(1))]
+
+
+def test_of_two_charges_that_fit_alike_the_first_by_name_is_taken() -> None:
+    """Which of two equal fees is named does not depend on the order that they come in."""
+    two = [Usual(name, "missing_charge", Decimal(10), Decimal(10), 2) for name in ("A", "B")]
+    (one,), (other,) = (explain(Case("USD", Decimal(10), usual=tuple(usual))) for usual in (two, two[::-1]))
+    assert one == other
+    assert one.note.startswith("A is missing")
