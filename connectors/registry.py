@@ -112,9 +112,12 @@ class Meter(Protocol):
 _MODULES: Final = {
     "anthropic": "connectors.anthropic",
     "aws": "connectors.aws",
+    "azure": "connectors.azure",
     "focus": "connectors.focus",
+    "gcp": "connectors.gcp",
     "gpu_usage": "connectors.gpu_usage",
     "litellm": "connectors.litellm",
+    "oci": "connectors.oci",
     "on_prem": "connectors.on_prem",
     "openai": "connectors.openai",
     "usage_csv": "connectors.usage_csv",
