@@ -21,6 +21,7 @@ from finops.cli import (
     serve,
     spend,
     tokens,
+    utilisation,
 )
 from finops.cli.session import Format, Session, session
 from finops.errors import FinopsError
@@ -40,6 +41,7 @@ for group in (
     quality,
     spend,
     tokens,
+    utilisation,
     forecast,
     placement,
     price,

@@ -1,5 +1,6 @@
 """How busy accelerators were, on its way into the lake: hours of each device, from samples of any step."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
@@ -14,6 +15,13 @@ _SAID: Final = (
     "provider", "account_id", "region", "resource_name", "group", "instance_type", "accelerator", "team",
 )  # fmt: skip
 _PEAK_QUANTILE: Final = 0.95
+BY: Final = (
+    "source_id", "provider", "account_id", "region", "resource_id", "resource_name", "device", "group_name",
+    "instance_type", "accelerator", "team", "billing_period",
+)  # fmt: skip
+"""What utilisation is summed by."""
+IDLE_RATIO: Final = 0.05
+"""An hour of a device with a mean below this is idle."""
 
 
 def gpu_hours(rows: pl.LazyFrame, source: Source, batch_id: str) -> pl.LazyFrame:
@@ -81,3 +89,46 @@ def _weighted(name: str, weight: pl.Expr) -> pl.Expr:
     """The mean of what is known, null where nothing is."""
     known = pl.col(name).is_not_null()
     return (pl.col(name) * weight).filter(known).sum() / pl.when(known.any()).then(weight.filter(known).sum())
+
+
+def summary(hours: pl.LazyFrame, by: Sequence[str]) -> pl.DataFrame:
+    """How busy the accelerators of each group were, the most idle accelerator-hours first.
+
+    accelerator_hours: hours x accelerators, one where nobody says how many. mean_ratio: weighted by accelerators.
+    p95_ratio: what 95 in 100 hours' own 95th percentiles, or means, are at or below. idle_hours: accelerator-hours with
+    a mean below IDLE_RATIO.
+    """
+    count = pl.col("accelerator_count").fill_null(1).cast(pl.Float64)
+    mean = pl.coalesce("utilisation_mean_ratio", "utilisation_max_ratio")
+    known = hours.with_columns(
+        device=pl.concat_str("resource_id", pl.lit(" "), "device"),
+        count=count,
+        busy=mean * count,
+        idle=pl.when(mean < IDLE_RATIO).then(count).otherwise(0.0),
+        peak=pl.coalesce("utilisation_p95_ratio", mean),
+        highest=pl.coalesce("utilisation_max_ratio", mean),
+        memory=pl.coalesce("memory_max_ratio", "memory_mean_ratio"),
+        day=pl.col("hour").dt.date(),
+    )
+    return (
+        known.group_by(pl.col(by).name.prefix("by "))
+        .agg(
+            devices=pl.col("device").n_unique(),
+            accelerator_hours=pl.col("count").sum(),
+            busy=pl.col("busy").sum(),
+            p95_ratio=pl.col("peak").quantile(_PEAK_QUANTILE, "higher"),
+            max_ratio=pl.col("highest").max(),
+            memory_max_ratio=pl.col("memory").max(),
+            idle_hours=pl.col("idle").sum(),
+            first_day=pl.col("day").min(),
+            last_day=pl.col("day").max(),
+        )
+        .with_columns(mean_ratio=pl.col("busy") / pl.col("accelerator_hours"))
+        .select(
+            pl.col(r"^by .*$").name.map(lambda name: name.removeprefix("by ")),
+            "devices", "accelerator_hours", "mean_ratio", "p95_ratio", "max_ratio", "memory_max_ratio", "idle_hours",
+            "first_day", "last_day",
+        )
+        .sort("idle_hours", *by, descending=[True, *[False] * len(by)])
+        .collect()
+    )  # fmt: skip

@@ -12,6 +12,7 @@ import pytest
 from connectors import gpu_usage
 from connectors.registry import REJECT, RawPart
 from finops import schema as s
+from finops.cli.main import run
 from finops.config import Config, Source
 from finops.errors import ConfigError, InputError, LoadRefused
 from finops.pipeline.ingest import ingest
@@ -167,6 +168,23 @@ def test_rows_have_the_agreed_columns(file: Callable[..., Path]) -> None:
     frame = parsed(file("2026-10-05T12:00:00Z,i-1,,p5.48xlarge,0.5,,,\n"))
     assert dict(frame.schema) == gpu_usage.GPU_HOURS
     assert frame.select("device", "accelerator_count", REJECT).row(0) == ("all", Decimal(8), None)
+
+
+def test_idle_accelerators_come_first(
+    file: Callable[..., Path], load: Callable[..., list[Batch]], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command weighs hours by accelerators, counts idle ones and refuses columns that it does not know."""
+    rows = [f"2026-10-05T{h:02}:00:00Z,i-1,,p5.48xlarge,{u},,,\n" for h, u in enumerate((0.9, 0.5, 0.01))]
+    rows += ["2026-10-05T00:00:00Z,i-2,0,g5.xlarge,0.02,,,\n"]
+    load(file(*rows), "gpu_usage")
+    assert run(["--home", str(home), "--format", "json", "utilisation", "--by", "accelerator"]) == 0
+    first, second = json.loads(capsys.readouterr().out)["rows"]
+    assert (first["accelerator"], first["accelerator_hours"], first["idle_hours"]) == ("H100-80GB", 24.0, 8.0)
+    assert (first["mean_ratio"], first["p95_ratio"], first["devices"]) == (pytest.approx(0.47), 0.9, 1)
+    assert (second["accelerator"], second["idle_hours"]) == ("A10G-24GB", 1.0)
+    assert run(["--home", str(home), "--format", "csv", "utilisation", "--where", "resource_id=i-2"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert run(["--home", str(home), "utilisation", "--by", "colour"]) == 2
 
 
 def test_utilisation_bills_nothing(file: Callable[..., Path]) -> None:
