@@ -8,21 +8,22 @@ import polars as pl
 from finops import schema as s
 
 BY: Final = {
-    "service": s.SERVICE_NAME, "account_id": s.SUB_ACCOUNT_ID, "account_name": s.SUB_ACCOUNT_NAME,
-    "category": s.CHARGE_CATEGORY, "currency": s.BILLING_CURRENCY,
+    "source_id": s.SOURCE_ID, "billing_period": s.BILLING_PERIOD, "service": s.SERVICE_NAME,
+    "account_id": s.SUB_ACCOUNT_ID, "account_name": s.SUB_ACCOUNT_NAME, "category": s.CHARGE_CATEGORY,
+    "currency": s.BILLING_CURRENCY,
 }  # fmt: skip
 AMOUNTS: Final = ("old", "new", "change", "new_days", "restated")
 CHANGES: Final[dict[str, pl.DataType]] = {
-    "source_id": pl.String(), "billing_period": pl.String(), **dict.fromkeys(BY, pl.String()),
+    **dict.fromkeys(BY, pl.String()),
     **dict.fromkeys(AMOUNTS, s.MONEY), "old_loaded_at": s.TIME, "new_loaded_at": s.TIME,
 }  # fmt: skip
 
 
 def changes(
-    new: pl.LazyFrame, old: pl.LazyFrame, *, source: str, period: str, measure: str, complete_to: date | None,
+    new: pl.LazyFrame, old: pl.LazyFrame, *, measure: str, complete_to: date | None,
     loaded_at: tuple[datetime, datetime],
 ) -> pl.DataFrame:  # fmt: skip
-    """CHANGES of one source and month between two versions of spend_daily, those that did not change too.
+    """CHANGES of a source's months between two versions of spend_daily, with the rows that did not change.
 
     change = new - old = new_days + restated: new_days is the change of days after complete_to, the last day that the
     old version had in full, and restated that of days which were complete.
@@ -41,7 +42,6 @@ def changes(
         .with_columns(change=pl.col("new") - pl.col("old"), new_days=pl.col("_new") - pl.col("_old"))
         .with_columns(
             restated=pl.col("change") - pl.col("new_days"),
-            source_id=pl.lit(source), billing_period=pl.lit(period),
             old_loaded_at=pl.lit(loaded_at[0], s.TIME), new_loaded_at=pl.lit(loaded_at[1], s.TIME),
         )
         .select(pl.col(name).cast(kind) for name, kind in CHANGES.items())

@@ -82,16 +82,14 @@ def restated(lake: Lake, *, period: str | None = None, source: str | None = None
     """
     found = [
         changes(
-            _version(lake, loaded, month, now),
-            _version(lake, loaded, month, before),
-            source=loaded, period=month, measure=s.COSTS[cost],
-            complete_to=_complete_to(lake, loaded, before, made_at[before]), loaded_at=(made_at[before], made_at[now]),
+            _version(lake, loaded, months, now), _version(lake, loaded, months, before), measure=s.COSTS[cost],
+            complete_to=_ends(lake, before, made_at[before].date()).get(loaded),
+            loaded_at=(made_at[before], made_at[now]),
         )
         for loaded, snapshots in _loads_of(lake).items()
         if source in (None, loaded)
         for made_at in [dict(snapshots)]
-        for month, (now, before) in _last_two(lake, loaded, list(made_at)).items()
-        if period in (None, month)
+        for (now, before), months in _last_two(lake, loaded, list(made_at), period).items()
     ]  # fmt: skip
     return pl.concat([pl.DataFrame(schema=CHANGES), *found]).sort(
         "billing_period", "source_id", pl.col("change").abs(), descending=[True, False, True]
@@ -108,19 +106,29 @@ def _loads_of(lake: Lake) -> dict[str, list[tuple[int, datetime]]]:
     }
 
 
-def _last_two(lake: Lake, source: str, snapshots: list[int]) -> dict[str, tuple[int, int]]:
-    """Of each month that was loaded again: the newest snapshot, and the newest that holds another load of it."""
+def _last_two(lake: Lake, source: str, snapshots: list[int], period: str | None) -> dict[tuple[int, int], list[str]]:
+    """The months that were loaded again, by the snapshot of their last load and the newest that holds the one before.
+
+    snapshots: those of the source's loads, the newest first.
+    """
     now: dict[str, set[str]] = {}
-    found: dict[str, tuple[int, int]] = {}
+    since: dict[str, int] = {}
+    found: dict[tuple[int, int], list[str]] = {}
     for snapshot in snapshots:
         try:
             batches = _batches(lake, source, snapshot)
         except _GONE:
             break
-        now = now or batches
-        for month in batches.keys() & now.keys() - found.keys():
-            if batches[month] != now[month]:
-                found[month] = (snapshots[0], snapshot)
+        if not now:
+            now = {month: held for month, held in batches.items() if period in (None, month)}
+        for month in sorted(batches.keys() & now.keys()):
+            if batches[month] == now[month]:
+                since[month] = snapshot
+            else:
+                found.setdefault((since[month], snapshot), []).append(month)
+                del now[month]
+        if not now:
+            break
     return found
 
 
@@ -130,13 +138,9 @@ def _batches(lake: Lake, source: str, snapshot: int) -> dict[str, set[str]]:
     return {month: set(part["batch_id"]) for (month,), part in rows.group_by(["billing_period"])}
 
 
-def _version(lake: Lake, source: str, month: str, snapshot: int) -> pl.LazyFrame:
-    mine = (pl.col(s.SOURCE_ID) == source) & (pl.col(s.BILLING_PERIOD) == month)
+def _version(lake: Lake, source: str, months: list[str], snapshot: int) -> pl.LazyFrame:
+    mine = (pl.col(s.SOURCE_ID) == source) & pl.col(s.BILLING_PERIOD).is_in(months)
     return lake.scan("spend_daily", snapshot=snapshot).filter(mine)
-
-
-def _complete_to(lake: Lake, source: str, snapshot: int, made_at: datetime) -> date | None:
-    return _ends(lake, snapshot, made_at.date()).get(source)
 
 
 # ------------------------------------------------------------------------------------------------------------ freshness

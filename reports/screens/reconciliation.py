@@ -148,13 +148,16 @@ def _invoices(found: Reconciliation) -> None:
         )  # fmt: skip
         return
     named = ["issuer", "account_id"] if found.rows.select(_PLACE).is_duplicated().any() else []
-    shown = invoiced.select("billing_period", "source_id", *named, *_AMOUNTS, "currency", "status")
+    offered = invoiced.head(ROWS_OFFERED)
+    shown = offered.select("billing_period", "source_id", *named, *_AMOUNTS, "currency", "status")
     parts.table(
         shown, key="trust_invoices", file="reconciliation.csv", download=lambda: rows,
         names={"billing_period": "Month", "source_id": "Source", "account_id": "Account"},
         money={c: c.capitalize() for c in _AMOUNTS}, on_select=partial(_selected, "trust_invoices", OPEN_ROW),
     )  # fmt: skip
-    records = invoiced.head(ROWS_OFFERED).to_dicts()
+    if len(invoiced) > len(offered):
+        st.caption(f"The newest {len(offered)} of {len(invoiced)} invoices; the file has all.")
+    records = offered.to_dicts()
     chosen = st.selectbox(
         "Open what a residual is made of", range(len(records)), index=None, key=OPEN_ROW,
         format_func=lambda i: f"{records[i]['source_id']} {records[i]['billing_period']}: {records[i]['status']}",

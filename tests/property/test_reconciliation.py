@@ -144,7 +144,7 @@ def test_changes_sum_to_the_difference_of_two_versions(
 
     at = datetime(2026, 10, 1, tzinfo=UTC)
     rows = changes(
-        version(new), version(old), source="a", period="2026-09", measure=s.BILLED_COST,
+        version(new), version(old), measure=s.BILLED_COST,
         complete_to=date(2026, 9, complete) if complete else None, loaded_at=(at, at),
     )  # fmt: skip
     total = {name: sum(rows[name].to_list(), Decimal(0)) for name in AMOUNTS}
