@@ -74,6 +74,18 @@ def status(code: int, name: str, message: str = "a fault of the stub", **fields:
     return fault
 
 
+def half_an_error() -> Fault:
+    """An error answer whose connection is reset while its body is read."""
+    half = Answer(500, {"Content-Type": "application/xml"}, b"<Error><Code>Inter")
+
+    def fault(handler: "_Handler", _answer: Callable[[], Answer]) -> None:
+        handler.send(half, length=2 * len(half.body))
+        time.sleep(0.05)
+        handler.drop()
+
+    return fault
+
+
 def expired() -> Fault:
     """The token is not valid any more."""
     return status(400, "ExpiredToken", "The provided token has expired.")
@@ -161,6 +173,7 @@ class AwsStub:
         self._rest.clear()
         self.page_size = 1000
         self.order: int | None = None
+        self.checksums = True
         self.before: Callable[[str], None] | None = None
         self.asked: list[str] = []
         self.sent_bytes = 0
@@ -171,10 +184,17 @@ class AwsStub:
         self._thread.start()
         host, port = self._moto.get_host_and_port()
         self.behind = f"{host}:{port}"
-        self.s3 = boto3.client(
-            "s3", endpoint_url=f"http://{self.behind}", region_name="us-east-1", aws_access_key_id="a",
-            aws_secret_access_key="b", config=Config(s3={"addressing_style": "path"}),
-        )  # fmt: skip
+        self._clients = {
+            checksums: boto3.client(
+                "s3", endpoint_url=f"http://{self.behind}", region_name="us-east-1", aws_access_key_id="a",
+                aws_secret_access_key="b", config=Config(
+                    s3={"addressing_style": "path"},
+                    request_checksum_calculation="when_supported" if checksums else "when_required",
+                ),
+            )
+            for checksums in (True, False)
+        }  # fmt: skip
+        self.s3 = self._clients[True]
         self.s3.create_bucket(Bucket=BUCKET)
         return self
 
@@ -198,8 +218,8 @@ class AwsStub:
             self.delete(entry["Key"])
 
     def put(self, key: str, body: bytes) -> None:
-        """An object, in the place of what the key had."""
-        self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+        """An object, in the place of what the key had; with a checksum, unless `checksums` is off."""
+        self._clients[self.checksums].put_object(Bucket=BUCKET, Key=key, Body=body)
 
     def delete(self, *keys: str) -> None:
         """The objects are gone."""

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import botocore.exceptions as raised
 from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from finops.config import Aws, Source
 from finops.errors import SourceUnreachable
@@ -40,10 +41,10 @@ class BrokenBody(Exception):
 
 _BROKEN: Final = (
     raised.HTTPClientError, raised.ConnectionError, raised.IncompleteReadError, raised.FlexibleChecksumError,
-    ResponseParserError, BrokenBody,
+    ResponseParserError, HTTPError, BrokenBody,
 )  # fmt: skip
-RAISED: Final = (raised.BotoCoreError, raised.ClientError, ResponseParserError, BrokenBody)
-"""All that a request can raise."""
+RAISED: Final = (raised.BotoCoreError, raised.ClientError, ResponseParserError, HTTPError, BrokenBody)
+"""All that a request can raise; urllib3's own errors where the body of an error answer breaks off."""
 
 
 def can_be_tried_again(error: BaseException) -> bool:

@@ -64,8 +64,9 @@ def wait_for_the_next_second() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------- layouts
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("ending", ["csv.gz", "snappy.parquet"])
+@pytest.mark.parametrize(
+    ("layout", "ending"), [*((layout, "csv.gz") for layout in LAYOUTS), ("overwritten", "snappy.parquet")]
+)
 def test_each_layout_is_fetched_whole(layout: Layout, ending: str, stub: AwsStub, tmp_path: Path) -> None:
     """Every line item of the newest version of each month is on disk once, over several pages of the listing."""
     delivery = Delivery(stub, tmp_path / "raw", layout, ending)
@@ -251,6 +252,15 @@ def test_a_delivery_while_a_month_is_read_starts_it_again(
         assert any("was delivered anew while it was read" in line for line in delivery.said)
 
 
+def test_a_file_more_while_a_month_is_read_starts_it_again(delivery: Delivery) -> None:
+    """The files that were there stay as they were, but the manifest lists one more when they have been read."""
+    old, new = delivery.delivered[SEPTEMBER][0], ids(SEPTEMBER, 6, 9)
+    chunks = (old[:3], old[3:], new)
+    delivery.stub.before = once("00002.csv.gz", lambda: delivery.deliver(SEPTEMBER, *chunks))
+    delivery.pull()
+    assert delivery.on_disk()[SEPTEMBER] == old + new
+
+
 def test_a_file_deleted_while_a_month_is_read(delivery: Delivery) -> None:
     """A listed file that is gone when it is asked for is a missing one: the old month stays."""
     delivery.pull()
@@ -284,6 +294,7 @@ FAULTS: dict[str, Fault] = {
     "reset within": stubs.reset_within(),
     "cut off": stubs.cut_off(),
     "cut off, and its length too": stubs.cut_off(honest=False),
+    "half an error": stubs.half_an_error(),
     "damaged": stubs.damaged(),
     "not AWS": stubs.not_aws(),
     "slow": stubs.slow(0.02),
@@ -291,16 +302,22 @@ FAULTS: dict[str, Fault] = {
 EXPIRED = stubs.expired()
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_is_survived_at_each_request(fault: str, delivery: Delivery) -> None:
+@pytest.mark.parametrize(
+    ("fault", "checksums"),
+    [*((fault, True) for fault in FAULTS), *((fault, False) for fault in FAULTS if "cut off" in fault)],
+)
+def test_each_fault_is_survived_at_each_request(fault: str, checksums: bool, delivery: Delivery) -> None:
     """A fault at the listing, the manifest or a file is tried again, and leaves no trace in what is fetched."""
     delivery.settings["since"] = "2026-10-01"
+    delivery.stub.checksums = checksums
+    delivery.deliver(OCTOBER, ids(OCTOBER, 1, 5))
     delivery.stub.fail(*[FAULTS[fault], None] * 4)
     delivery.pull()
     assert {asked.rpartition("/")[2] for asked in delivery.stub.asked} == {
         "list", "acme-Manifest.json", "acme-00001.csv.gz"
     }  # fmt: skip
     assert len(delivery.stub.asked) > 4 or fault in ("slow", "damaged")
+    assert not any("anew" in line for line in delivery.said)
     assert delivery.on_disk() == {OCTOBER: delivery.expected[OCTOBER]}
 
 
@@ -364,6 +381,7 @@ def test_what_an_older_version_left_unfinished_is_not_taken(delivery: Delivery) 
     delivery.deliver(NOVEMBER, *(ids(NOVEMBER, n, n) for n in (11, 12)))
     delivery.pull()
     assert delivery.on_disk() == {NOVEMBER: ids(NOVEMBER, 11, 12)}
+    assert len(list(delivery.folder.glob("BILLING*/[!.]*"))) == 2 + 1
 
 
 def test_a_swap_that_was_cut_off_is_ended(delivery: Delivery) -> None:
@@ -546,10 +564,11 @@ def through_faults(delivery: Delivery, seed: int) -> None:
     """Deliveries, refreshes and incomplete ones, with faults by the seed; each run leaves only whole months."""
     rng = random.Random(seed)
     stub = delivery.stub
-    stub.page_size, stub.order = rng.choice([1, 2, 5, 1000]), rng.choice([None, seed])
+    stub.page_size, stub.order = rng.choice([2, 5, 1000]), rng.choice([None, seed])
+    stub.checksums = rng.random() < 0.5
     for round_ in range(2):
         for month in rng.sample([SEPTEMBER, OCTOBER], 2 - round_):
-            chunks = [ids(month, 10 * n + 1, 10 * n + rng.randint(1, 9)) for n in range(rng.randint(1, 4))]
+            chunks = [ids(month, 10 * n + 1, 10 * n + rng.randint(1, 9)) for n in range(rng.randint(1, 3))]
             if round_ and rng.random() < 0.3:
                 stub.delete(delivery.deliver(month, *chunks, missing=1)[-1])
                 assert not _is_brought(delivery)
