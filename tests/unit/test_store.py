@@ -278,3 +278,18 @@ def test_requests_do_not_grow_with_snapshots(s3: S3, tmp_path: Path) -> None:
     assert requests_of(read_anew) <= 60
     names(lake)
     assert requests_of(lambda: names(lake)) <= 3
+
+
+def test_a_vacuum_shuts_out_whoever_it_took_for_dead(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer that was asleep while its files were cleaned away cannot commit them afterwards."""
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 0.5)
+    lake = Lake(s3.new_uri(), lock_file=tmp_path, storage_options=s3.storage_options)
+    for name in ("old", "kept"):
+        with lake.transaction("test") as tx:
+            tx.replace("budgets", budget(name))
+    log = store.SnapshotLog.open_or_create(lake.uri, lake.storage_options)
+    log.claim("asleep")
+    with pytest.raises(LakeConflict), store.Transaction(lake, log, "asleep", "1") as tx:
+        tx.replace("budgets", budget("lost"))
+        assert lake.vacuum(keep_snapshots=1) > 0
+    assert names(lake) == ["kept"]
