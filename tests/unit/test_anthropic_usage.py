@@ -208,7 +208,7 @@ def test_usage_is_priced_as_the_api_charges_it(fields: Json, dollars: str, tmp_p
     ("fields", "reason"),
     [
         ({"context_window": None}, "the price depends on the number of requests, which is missing"),
-        ({"inference_geo": "us"}, "unknown service tier us"),
+        ({"inference_geo": "eu"}, "unknown service tier eu"),
         ({"model": None}, "unknown model"),
     ],
 )

@@ -388,7 +388,9 @@ def test_settings_load_and_point_at_what_is_there(demo: Written) -> None:
     assert {source.id for source in config.sources if ledger_role(source) == s.DERIVED} == {"litellm", "gateway"}
     assert all(config.files_of(source).exists() for source in config.sources)
     assert {source.connector for source in config.sources} <= set(registry.names())
-    assert all(config.path(getattr(config.tables, t)).exists() for t in type(config.tables).model_fields)
+    named = {name: path for name, path in dict(config.tables).items() if path is not None}
+    assert set(named) == set(finance.TABLES)
+    assert all(config.path(path).exists() for path in named.values())
     assert config.optimize.scenarios == (SCENARIO,)
     assert {event.kind for event in config.events} == {"launch", "commitment", "price_change", "other"}
     assert all(demo.company.first_day <= event.date <= demo.company.last_day for event in config.events)
