@@ -204,12 +204,9 @@ def _sources(sources: pl.DataFrame) -> None:
         parts.empty("Each source's newest day and the control totals of its loads would be here.", "finops ingest")
         return
     parts.table(
-        sources.select("source_id", "freshness", "newest_day", "days_behind", "p90_days", "rows_read",
-                       "rows_quarantined", "currency", "billed_read", "billed_stored"),
+        sources.select("source_id", "freshness", "newest_day", "days_behind", "p90_days", "currency", *_TOTALS),
         key="trust_sources", file="sources.csv", download=lambda: sources,
-        names={"source_id": "Source", "newest_day": "Complete to", "p90_days": "Usual days, 9 in 10",
-               "rows_quarantined": "Rows refused"},
-        money={"billed_read": "Billed, read", "billed_stored": "stored"}, counts=("rows_read", "rows_quarantined"),
+        names={"source_id": "Source", "newest_day": "Complete to", "p90_days": "Usual days, 9 in 10"}, money=_TOTALS,
     )  # fmt: skip
     st.caption(
         "Complete to: the last day that the source has billed in full. Usual: nine in ten of its days were there after "
@@ -223,7 +220,8 @@ def _restated(rows: pl.DataFrame) -> None:
         st.caption("No month that the lake holds was loaded again with other charges.")
         return
     parts.table(
-        months.drop("old_loaded_at"), key="trust_months", file="restated_months.csv", download=lambda: months,
+        months.drop("old_loaded_at", "new_days"), key="trust_months", file="restated_months.csv",
+        download=lambda: months,
         names={"billing_period": "Month", "source_id": "Source", "new_loaded_at": "Loaded"}, money=_MOVES,
         on_select=partial(_selected, "trust_months", OPEN_MONTH),
     )  # fmt: skip
@@ -290,4 +288,5 @@ def _listed(words: Mapping[str, str]) -> str:
 
 _PLACE: Final = ("source_id", "billing_period", "currency")
 _AMOUNTS: Final = ("invoice", "stored", "residual", "unexplained")
+_TOTALS: Final = {"billed_read": "Billed, read", "billed_stored": "Billed, stored"}
 _MOVES: Final = {"old": "Before", "new": "Now", "change": "Change", "new_days": "New days", "restated": "Restated"}

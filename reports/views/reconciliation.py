@@ -105,7 +105,7 @@ def sources(totals: pl.DataFrame, fresh: Iterable[Visibility]) -> pl.DataFrame:
     found = pl.DataFrame(rows, schema={**columns, "freshness": pl.String()})
     used = totals.filter((pl.col("rows_read") > 0) | (pl.col("billed_read") != 0))
     return used.drop("newest_day").join(found, on="source_id", how="left").select(
-        "source_id", pl.col("freshness").fill_null("bills nothing"), "newest_day", "days_behind", "median_days",
+        "source_id", pl.col("freshness").fill_null("no bill of its own"), "newest_day", "days_behind", "median_days",
         "p90_days", "loads", "currency",
         "rows_read", "rows_quarantined", "billed_read", "billed_stored", "billed_quarantined", "loaded_at",
     )  # fmt: skip

@@ -136,6 +136,7 @@ def test_a_residual_is_followed_in_a_browser(browser: Browser, address: str, tmp
     """The grid is drawn; a click on an invoice opens its causes, whose file sums to the residual that is shown."""
     page = browser.new_context(viewport={"width": 1440, "height": 2400}, accept_downloads=True).new_page()
     page.set_default_timeout(30_000)
+    expect.set_options(timeout=30_000)
     page.goto(f"{address}/data")
     ready(page, "Can I trust these figures?")
     expect(page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")).to_have_count(1)
