@@ -104,9 +104,9 @@ def _conditions() -> list[tuple[pl.Expr, pl.Expr]]:
     unreadable = [
         (
             pl.col(_CELL + name).is_not_null() & pl.col(name).is_null(),
-            pl.format(f'{names[0]} is "{{}}", which is no {"date" if name in TIMES else "number"}', _CELL + name),
+            pl.format(f'{name} is "{{}}", which is no {"date" if name in TIMES else "number"}', _CELL + name),
         )
-        for name, names in _TYPED.items()
+        for name in _TYPED
     ]
     empty = [(pl.col(name).is_null(), pl.lit(f"{name} is empty")) for name in NEEDED]
     return [
@@ -147,7 +147,9 @@ def _service() -> dict[str, pl.Expr]:
     category, subcategory = pl.col("meter_category"), pl.col("meter_subcategory")
     marketplace = (pl.col("publisher_type").str.to_lowercase() == "marketplace").fill_null(value=False)
     bought = pl.when(marketplace).then(pl.coalesce("order_name", "product", "publisher_name"))
-    sub = services.subcategory(category, subcategory)
+    # a savings plan has no meter: what it commits to is compute
+    plan = (pl.col(costs.MODEL) == "savingsplan") & (category.is_null() | (category == "Unassigned"))
+    sub = pl.when(plan).then(pl.lit(services.COMPUTE)).otherwise(services.subcategory(category, subcategory))
     return {
         s.SERVICE_NAME: services.name(category, subcategory, bought, pl.col("order_name"), pl.col("product")),
         s.SERVICE_SUBCATEGORY: sub,

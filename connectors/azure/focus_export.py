@@ -15,7 +15,7 @@
 | x_SourceColumns | all x_ columns |
 
 ContractedCost is 0 in Azure's exports for EA Marketplace charges and MCA reservation usage, ListCost for Marketplace
-and reservation usage: prices that are not known, which would read as a discount of 100 %. Unused commitments keep their 0.
+and reservation usage: prices that are not known, which would read as a discount of 100 %. Unused commitments keep 0.
 
 Source: FinOps toolkit (microsoft/finops-toolkit, commit 04d370f of 2026-05-20), docs-mslearn/focus/
 conformance-summary.md and metadata.md, read 2026-11-21.

@@ -12,6 +12,7 @@ from typing import Final
 import polars as pl
 
 _OTHER: Final = "Other/Other (Other)"
+COMPUTE: Final = "Compute/Virtual Machines"
 _MODELS: Final = "AI and Machine Learning/Generative AI"
 _PART_OF: Final = {
     ("storage", r"(?i)disk|page blob"): "Storage/Block Storage",
