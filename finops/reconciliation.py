@@ -305,8 +305,8 @@ class _Ledger:
         return found
 
     def _is_whole(self, source: str, period: str) -> bool:
-        end = self.ends.get((source, period))
-        return end is None or end >= _month_days(period)[1]
+        last = _month_days(period)[1]
+        return self.today > last and self.ends.get((source, period), last) >= last
 
     def _exchange(
         self, parts: Sequence[dict[str, Any]], base: str, quote: str, period: str, issued: date | None

@@ -68,7 +68,7 @@ def run(config: Config, lake: Lake, *, today: date, say: Say) -> RunSummary:
     lines = [
         *(Line("Spend", text) for text in _spend(lake, today)),
         *(Line("Tie-out", text) for text in _tie_out(tied, quarantined, tuple(loaded.failed))),
-        *(Line("Open", text) for text in _open(tied.rows, settled_until(lake.scan("spend_daily"), today))),
+        *(Line("Tie-out", text) for text in _open(tied.rows, settled_until(lake.scan("spend_daily"), today))),
         *(Line("Tokens", text) for text in tokens.summary(config, lake, today=today)),
         *(Line("Forecast", text) for text in [*_landing(config, lake), *forecasts.summary(forecast)]),
         *(Line("Placement", text) for text in placement.summary(plans)),

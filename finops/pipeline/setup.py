@@ -51,8 +51,7 @@ def doctor(config: Config, lake: Lake, *, today: date) -> list[Diagnosis]:
         _config(config),
         *_sources(config, today),
         *_tables(config),
-        _lake(lake),
-        *_freshness(lake, today),
+        *_lake(lake, today),
         *_engines(),
         *_prices(config, today),
         *_token_prices(config, today),
@@ -112,16 +111,20 @@ def _tables(config: Config) -> Iterator[Diagnosis]:
             yield Diagnosis(f"table {table}", "failed", f"there is no file {path}", "correct [tables] in finops.toml")
 
 
-def _lake(lake: Lake) -> Diagnosis:
+def _lake(lake: Lake, today: date) -> Iterator[Diagnosis]:
+    """Whether the lake can be read, and, if so, how fresh its sources are."""
     try:
         held = [table for table in TABLES if table in lake.versions()]
         for table in held:
             lake.scan(table).head(1).collect()
     except FinopsError as error:
-        return Diagnosis("lake", "failed", error.found, error.next_step)
+        yield Diagnosis("lake", "failed", error.found, error.next_step)
+        return
     if not held:
-        return Diagnosis("lake", "warning", "the lake is empty", "finops ingest")
-    return Diagnosis("lake", "ok", f"{len(lake.snapshots())} snapshot(s) of {len(held)} table(s)")
+        yield Diagnosis("lake", "warning", "the lake is empty", "finops ingest")
+        return
+    yield Diagnosis("lake", "ok", f"{len(lake.snapshots())} snapshot(s) of {len(held)} table(s)")
+    yield from _freshness(lake, today)
 
 
 def _freshness(lake: Lake, today: date) -> Iterator[Diagnosis]:

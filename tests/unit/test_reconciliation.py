@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from finops import schema as s
+from finops.pipeline.run import _open, _tie_out
 from finops.reconciliation import Books, Reconciliation, reconcile
 from finops.residuals import NEXT_STEPS, Case, Exchange, Late, Usual, explain
 
@@ -338,3 +339,19 @@ def test_of_two_charges_that_fit_alike_the_first_by_name_is_taken() -> None:
     (one,), (other,) = (explain(Case("USD", Decimal(10), usual=tuple(usual))) for usual in (two, two[::-1]))
     assert one == other
     assert one.note.startswith("A is missing")
+
+
+def test_a_run_tells_what_does_not_tie_out_and_what_is_open() -> None:
+    """A run's summary has the months that tie out, each that does not with its cause and next step, and open months."""
+    charges = [*months("30"), charge("500", "2026-11")]
+    bills = [invoice("1030", m, invoice_id=m) for m in ("2026-07", "2026-08", "2026-09", "2026-10")]
+    found = compared(charges, bills)
+    told = list(_tie_out(found, 0, ()))
+    assert told[0] == "3 of 4 invoiced months tie out to the invoice."
+    assert told[1].startswith("a 2026-09: the invoice is 30.00 USD (2.9 %) above what the bill shows: Support, usage,")
+    assert told[2].startswith("Next: ask the provider to refresh the export")
+    assert list(_open(found.rows, date(2026, 11, 19))) == [
+        "2026-11 is open (a: the month has not ended).",
+        "Forecasts and alerts take days up to 18 November as billed in full.",
+    ]
+    assert list(_open(found.of("2026-10").rows, date(2026, 11, 19))) == []

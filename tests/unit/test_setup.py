@@ -3,9 +3,14 @@
 from datetime import date
 from pathlib import Path
 
+import polars as pl
+import pytest
+
 from finops import token_prices
 from finops.config import Config, load_config
+from finops.errors import LakeError
 from finops.pipeline.setup import Diagnosis, doctor
+from finops.schema import TABLES
 from finops.store import Lake
 
 TODAY = date(2026, 11, 21)
@@ -67,3 +72,17 @@ def test_the_age_of_token_prices_is_said(home: Path) -> None:
     assert told[1].detail.startswith("1 contracted price(s)")
     later = doctor(config, Lake.of(config), today=date(2027, 11, 21))
     assert next(d for d in later if d.check == "token prices").status == "warning"
+
+
+def test_a_lake_that_cannot_be_read_is_one_failure(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lake of another schema is said once, with its next step, and the rest is looked at all the same."""
+    with Lake.of(config).transaction("a table") as tx:
+        tx.replace("budgets", pl.DataFrame(schema=TABLES["budgets"].columns))
+
+    def refuse(lake: Lake, table: str) -> pl.LazyFrame:
+        raise LakeError(f"{table} of {lake.uri} is of another version", expected="this one", next_step="ingest again")
+
+    monkeypatch.setattr(Lake, "scan", refuse)
+    found = diagnoses(config)
+    assert (found["lake"].status, found["lake"].next_step) == ("failed", "ingest again")
+    assert found["solver"].status == "ok"
