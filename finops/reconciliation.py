@@ -12,6 +12,7 @@ import polars as pl
 from finops import residuals
 from finops import schema as s
 from finops.checks import TIED_OUT_RATIO
+from finops.freshness import ACTIVE_DAYS
 from finops.invoices import Key, documents, line_kind, order, owner, rates_of
 from finops.money import CONTEXT, QUANTUM, FxRate
 from finops.residuals import ABSENT, CREDIT, MISSING_CHARGE, REFUND, SUPPORT, TAX, UNEXPLAINED, Case, Exchange, Usual
@@ -141,6 +142,9 @@ class _Ledger:
 
     def __init__(self, books: Books) -> None:
         self.ends, self.today = books.ends, books.today
+        self.reach: dict[str, date] = {}
+        for (source, _), end in books.ends.items():
+            self.reach[source] = max(end, self.reach.get(source, end))
         self.billed = books.charges.filter(pl.col(s.LEDGER_ROLE) == s.BILLED)
         self.parts = _by_place(_summed(self.billed, _PART))
         self.details: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -306,7 +310,7 @@ class _Ledger:
 
     def _is_whole(self, source: str, period: str) -> bool:
         last = _month_days(period)[1]
-        return self.today > last and self.ends.get((source, period), last) >= last
+        return self.today > last and self.reach.get(source, last) >= last
 
     def _exchange(
         self, parts: Sequence[dict[str, Any]], base: str, quote: str, period: str, issued: date | None
@@ -328,9 +332,9 @@ class _Ledger:
         _, last = _month_days(period)
         if self.today <= last:
             return "the month has not ended"
-        end = self.ends.get((source, period))
-        if end is not None and end < last:
-            return f"billed to {end:%-d %B}"
+        reach = self.reach.get(source)
+        if reach is not None and reach < last and (self.today - last).days <= ACTIVE_DAYS:
+            return f"billed to {reach:%-d %B}"
         invoiced = [p for (known, p) in self.documents if known == source]
         if not is_invoiced and invoiced and period > max(invoiced):
             return "no invoice yet"

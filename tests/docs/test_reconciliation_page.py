@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from finops.checks import TIED_OUT_RATIO
-from finops.freshness import MEASURED_LOADS, STALE_DAYS
+from finops.freshness import ACTIVE_DAYS, MEASURED_LOADS, STALE_DAYS
 from finops.pipeline.reconciliation import MEASURED_DAYS
 from finops.reconciliation import LEAST_NEIGHBOURS, NEIGHBOURS, STATUSES
 from finops.residuals import CAUSES
@@ -20,6 +20,7 @@ def test_page_names_what_there_is() -> None:
     page = " ".join((DOCS / "reconciliation.md").read_text().split())
     assert [name for name in (*CAUSES, *STATUSES) if f"`{name}`" not in page] == []
     assert (NEIGHBOURS, LEAST_NEIGHBOURS, MEASURED_LOADS, STALE_DAYS, MEASURED_DAYS) == ((-2, -1, 1, 2), 2, 3, 1, 30)
-    for words in ("two before, two after, at least two", f"{TIED_OUT_RATIO:.1%}".replace("%", " %"), "From three such",
+    assert ACTIVE_DAYS == 5 * 7
+    for words in ("or five weeks have passed", "two before, two after, at least two", f"{TIED_OUT_RATIO:.1%}".replace("%", " %"), "From three such",
                   "more than one day later", "last 30 days with a load"):  # fmt: skip
         assert words in page

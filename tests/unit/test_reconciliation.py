@@ -116,7 +116,9 @@ def test_quarantined_money_without_a_period_is_seen() -> None:
     ("today", "ends", "invoiced", "said"),
     [
         (date(2026, 9, 30), {}, True, "the month has not ended"),
-        (TODAY, {("a", "2026-09"): date(2026, 9, 28)}, True, "billed to 28 September"),
+        (date(2026, 10, 9), {("a", "2026-09"): date(2026, 9, 28)}, True, "billed to 28 September"),
+        (date(2026, 12, 9), {("a", "2026-09"): date(2026, 9, 28)}, True, None),
+        (TODAY, {("a", "2026-09"): date(2026, 9, 5), ("a", "2026-10"): date(2026, 10, 31)}, True, None),
         (TODAY, {}, False, "no invoice yet"),
         (TODAY, {("a", "2026-09"): date(2026, 9, 30)}, True, None),
     ],
@@ -124,7 +126,8 @@ def test_quarantined_money_without_a_period_is_seen() -> None:
 def test_an_open_period_says_why(
     today: date, ends: dict[tuple[str, str], date], invoiced: bool, said: str | None
 ) -> None:
-    """A month is open until it has ended, is billed in full and, where the source is invoiced, has its invoice."""
+    """A month is open until it has ended and, where the source is invoiced, has its invoice; and for some weeks while
+    the source has not reached its end. A source that bills on one day of a month is not open until the next one."""
     earlier = [invoice("1", "2026-08", invoice_id="I-0")]
     found = compared(
         [charge("1", "2026-08"), charge("100")], earlier + ([invoice("100")] if invoiced else []),
