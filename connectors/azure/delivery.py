@@ -48,17 +48,17 @@ def find_parts(
     """The files that make up a source's bills, each named stably; says what it leaves out and combines.
 
     Raises InputError where a manifest lists a file that is not there, runs of a month lie beside each other without a
-    manifest, or a bill is there both as FOCUS and as cost details.
+    manifest, or a bill is there twice.
     """
     parts = files.find_parts(path, until=until, options=options)
     told: dict[str, str] = {}
     if path.is_dir():
         parts, told = _delivered(path, parts, say)
-    return views.combined(parts, told, lambda part: _bill(PurePosixPath(part.name)), say)
+    return views.combined(parts, told, lambda part: _export(PurePosixPath(part.name)), say)
 
 
 def _delivered(folder: Path, parts: list[RawPart], say: Callable[[str], None]) -> tuple[list[RawPart], dict[str, str]]:
-    """The parts that count, and the type of each bill whose manifest tells it."""
+    """The parts that count, and the type of each export whose manifest tells it."""
     found = [p for p in sorted(folder.rglob(_MANIFEST)) if not _is_hidden(p.relative_to(folder))]
     manifests: dict[str, list[_Manifest]] = defaultdict(list)
     for path in found:
@@ -73,7 +73,7 @@ def _delivered(folder: Path, parts: list[RawPart], say: Callable[[str], None]) -
         if month in manifests:
             newest = max(manifests[month], key=lambda m: (m.submitted, m.name.as_posix()))
             listed = _listed(newest, by_month[month], month, say)
-            told |= {_bill(PurePosixPath(part.name)): newest.type for part in listed}
+            told |= {_export(PurePosixPath(part.name)): newest.type for part in listed}
         else:
             listed = by_month[month]
             _refuse_runs(month, listed)
@@ -94,13 +94,13 @@ def _month(name: PurePosixPath) -> str:
     return name.parent.as_posix()
 
 
-def _bill(name: PurePosixPath) -> str:
-    """The bill of a part: its export and month; of a loose file, its name without what numbers the parts of one."""
-    month = _month(name)
-    if _PERIOD.search(month):
-        return month
-    stem = name.name.split(".", 1)[0]
-    return (name.parent / re.sub(r"[\W_]*\d*$", "", re.sub(r"(?:[_-]\d+)+$", "", _GUID.sub("", stem)))).as_posix()
+def _export(name: PurePosixPath) -> str:
+    """The export that a part belongs to; of a loose file, its name without what numbers the parts of one."""
+    month = PurePosixPath(_month(name))
+    if _PERIOD.fullmatch(month.name):
+        return month.parent.as_posix() if len(month.parts) > 1 else month.name
+    stem = _GUID.sub("", name.name.split(".", 1)[0])
+    return (name.parent / (re.sub(r"[\W_\d]+$", "", stem) or stem)).as_posix()
 
 
 def _read(path: Path, folder: Path) -> _Manifest:

@@ -30,6 +30,7 @@ View = Literal["actual", "amortized", "either"]
 REPEATED: Final = "azure.repeated"
 """Option of an actual part: JSON list of the months and accounts whose amortised view is there too."""
 _MONTH: Final = "month and account"
+_PERIOD: Final = re.compile(r"(?:^|/)\d{8}-\d{8}/")
 
 
 def is_mca(kinds: Kinds) -> bool:
@@ -52,17 +53,17 @@ def without_repeats(frame: pl.LazyFrame, options: dict[str, str]) -> pl.LazyFram
 
 
 def combined(
-    parts: list[RawPart], told: dict[str, str], bill: Callable[[RawPart], str], say: Callable[[str], None]
+    parts: list[RawPart], told: dict[str, str], export: Callable[[RawPart], str], say: Callable[[str], None]
 ) -> list[RawPart]:
     """The parts, with what to leave out of actual ones; says what is combined and what a lone view lacks.
 
-    told: view of a bill as its manifest says. bill: names the export and month that a part belongs to.
-    Raises InputError where a month is there as FOCUS and as cost details too.
+    told: view of an export as its manifest says. export: names the one that a part belongs to.
+    Raises InputError where a month is there as FOCUS and as cost details too, or in two exports of one view.
     """
     opened = {part.name: open_bill(part.path, part.options) for part in parts}
     bills: dict[str, list[RawPart]] = defaultdict(list)
     for part in parts:
-        bills[f"{bill(part)} (FOCUS)" if opened[part.name].is_focus else bill(part)].append(part)
+        bills[f"{export(part)} (FOCUS)" if opened[part.name].is_focus else export(part)].append(part)
     view: dict[str, str] = {}
     months: dict[str, set[str]] = {}
     for name, found in bills.items():
@@ -70,6 +71,7 @@ def combined(
         view[name] = "focus" if inside[0].is_focus else _view(name, found, inside, told.get(name))
         months[name] = {month for opened_bill in inside for month in _months(opened_bill)}
     _refuse_twice(view, months)
+    _refuse_copies({name: v for name, v in view.items() if _PERIOD.search(bills[name][0].name)}, months)
     both = _of(view, months, "amortized") & _of(view, months, "actual", "either")
     _tell(view, months, both, say)
     repeated = {REPEATED: json.dumps(sorted(both))} if both else {}
@@ -80,7 +82,7 @@ def combined(
 
 
 def _view(name: str, parts: list[RawPart], bills: list[Bill], told: str | None) -> View:
-    """Which view a bill is: by its manifest, its rows, or else its name; either where no row would differ."""
+    """Which view an export is: by its manifest, its rows, or else its name; either where no row would differ."""
     said = re.search(r"(?i)actual|amortized|amortised", told or "")
     if said is None:
         amortised, actual = _signs(bills)
@@ -175,6 +177,20 @@ def _refuse_twice(view: Mapping[str, str], months: Mapping[str, set[str]]) -> No
             expected="a month of a bill once: as FOCUS, or as actual and amortized cost",
             next_step="keep one of them in this folder; FOCUS is the one to keep",
         )
+
+
+def _refuse_copies(view: Mapping[str, str], months: Mapping[str, set[str]]) -> None:
+    """Raises InputError where two exports hold the same month of a subscription in one view."""
+    seen: dict[tuple[str, str], str] = {}
+    for name in sorted(view):
+        for month in sorted(months[name]):
+            first = seen.setdefault((view[name], month), name)
+            if first != name:
+                raise InputError(
+                    f"{first} and {name} both hold {month[:7]} of the same subscription, in the same view",
+                    expected="a month of a bill once in each view: actual, amortized or FOCUS",
+                    next_step="keep one of the two exports in this folder, or give each a source of its own",
+                )
 
 
 def _of_subscription(month: str) -> tuple[str, str]:

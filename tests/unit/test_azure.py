@@ -332,6 +332,37 @@ def test_the_manifest_tells_the_view(tmp_path: Path) -> None:
     assert sums(read(tmp_path / "b")) == (Decimal("2.64"), Decimal("2.64"))
 
 
+def test_a_month_without_commitments_is_of_its_export(tmp_path: Path) -> None:
+    """An export's view is that of all its months: one whose rows are the same in both views is not counted twice."""
+    october = {"Date": "10/04/2026", "BillingPeriodStartDate": "10/01/2026", "BillingPeriodEndDate": "10/31/2026"}
+    for export, rows in (("one", ACTUAL), ("two", AMORTIZED)):
+        write_csv(tmp_path / "b" / export / "20260901-20260930" / "part_0_0001.csv", *rows)
+        write_csv(tmp_path / "b" / export / "20261001-20261031" / "part_0_0001.csv", details(**october))
+    assert sums(read(tmp_path / "b")) == (Decimal("105.28"), Decimal("15.28"))
+
+
+def test_two_exports_of_one_view_are_refused(tmp_path: Path) -> None:
+    """A month that two exports hold in the same view is one bill twice."""
+    for export in ("one", "two"):
+        write_csv(tmp_path / "b" / export / "20260901-20260930" / "part_0_0001.csv", details())
+    with pytest.raises(InputError, match="both hold 2026-09 of the same subscription"):
+        read(tmp_path / "b")
+
+
+def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
+    """Typed columns of a Parquet export become the same charges."""
+    plain = read(write_csv(tmp_path / "a.csv", details()))
+    frame = pl.DataFrame([details()]).with_columns(
+        pl.col("Quantity", "UnitPrice", "PayGPrice").cast(pl.Float64),
+        pl.col("Cost").cast(pl.Decimal(38, 24)),
+        pl.col("Date").str.to_date("%m/%d/%Y"),
+        pl.col("^BillingPeriod.*Date$").str.to_datetime("%m/%d/%Y"),
+        pl.lit(None).alias("benefitId"),
+    )
+    frame.write_parquet(tmp_path / "b.parquet")
+    assert plain.drop(s.SOURCE_FILE).equals(read(tmp_path / "b.parquet").drop(s.SOURCE_FILE))
+
+
 def test_a_bill_as_focus_and_as_details_is_refused(tmp_path: Path) -> None:
     """A month that is there as FOCUS and as cost details is one bill twice."""
     write_csv(tmp_path / "bill" / "focus.csv", FOCUS)
