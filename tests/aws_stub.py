@@ -159,8 +159,7 @@ class AwsStub:
 
     def __init__(self) -> None:
         self._moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        self._proxy = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"stub": self}))
-        self._proxy.daemon_threads = True
+        self._proxy = _Proxy(("127.0.0.1", 0), type("Handler", (_Handler,), {"stub": self}))
         self._thread = threading.Thread(target=self._proxy.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._lock = threading.Lock()
         self._faults: deque[Fault | None] = deque()
@@ -282,6 +281,15 @@ class AwsStub:
         frame = re.sub(rb"<Contents>.*</Contents>|<IsTruncated>.*?</IsTruncated>", b"", whole.body, flags=re.DOTALL)
         body = frame.replace(b"</ListBucketResult>", b"".join(page) + more + b"</ListBucketResult>")
         return Answer(200, whole.headers, body)
+
+
+class _Proxy(ThreadingHTTPServer):
+    """A thread a connection; a client that hangs up is no error."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing: tests see what the client got."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -151,8 +151,6 @@ class Session:
 
     def _append(self, stored: Stored, new: Path) -> None:
         start = new.stat().st_size if new.exists() else 0
-        if start == stored.size:  # the connection broke after the last byte
-            return
         try:
             part = {"Range": f"bytes={start}-"} if start else {}
             with closing(self._opened(stored, part)) as body, new.open("ab") as file:

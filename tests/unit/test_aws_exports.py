@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from connectors import sync
 from connectors.aws import exports
 from connectors.aws.exports import probe
 from connectors.aws.refusals import policy
@@ -77,6 +78,18 @@ def test_each_layout_is_fetched_whole(layout: Layout, ending: str, stub: AwsStub
     fetched = delivery.pull()
     assert fetched.months == (SEPTEMBER, OCTOBER)
     assert fetched.files == 3
+    assert delivery.on_disk() == delivery.expected
+
+
+def test_a_folder_in_small_letters_is_a_month(stub: AwsStub, tmp_path: Path) -> None:
+    """Some exports name their partitions `billing_period=2026-10`."""
+    delivery = Delivery(stub, tmp_path / "raw")
+    (key,) = delivery.deliver(OCTOBER, ids(OCTOBER, 1, 3))
+    for old in (key, f"{PREFIX}/metadata/BILLING_PERIOD={OCTOBER}/acme-Manifest.json"):
+        body = stub.s3.get_object(Bucket=BUCKET, Key=old)["Body"].read()
+        stub.put(old.replace("BILLING_PERIOD", "billing_period"), body.replace(b"BILLING_PERIOD", b"billing_period"))
+        stub.delete(old)
+    assert delivery.pull().months == (OCTOBER,)
     assert delivery.on_disk() == delivery.expected
 
 
@@ -371,17 +384,18 @@ def test_files_that_are_whole_are_not_fetched_twice(delivery: Delivery) -> None:
     assert delivery.on_disk() == {NOVEMBER: delivery.expected[NOVEMBER]}
 
 
-def test_what_an_older_version_left_unfinished_is_not_taken(delivery: Delivery) -> None:
-    """Files of a version that was not finished are fetched anew when AWS has delivered another one."""
+@pytest.mark.parametrize("layout", ["overwritten", "versions"])
+def test_what_an_older_version_left_unfinished_is_not_taken(layout: Layout, stub: AwsStub, tmp_path: Path) -> None:
+    """Files of a version that was not finished are removed when AWS has delivered another one."""
+    delivery = Delivery(stub, tmp_path / "raw", layout)
     delivery.deliver(NOVEMBER, *(ids(NOVEMBER, n, n) for n in range(1, 6)))
-    delivery.settings["since"] = "2026-11-01"
-    delivery.stub.fail(*[None] * 4, *[EXPIRED] * 4)
+    stub.fail(*[None] * 4, *[EXPIRED] * 4)
     refused(delivery.pull)
-    delivery.stub.calm()
+    stub.calm()
     delivery.deliver(NOVEMBER, *(ids(NOVEMBER, n, n) for n in (11, 12)))
     delivery.pull()
     assert delivery.on_disk() == {NOVEMBER: ids(NOVEMBER, 11, 12)}
-    assert len(list(delivery.folder.glob("BILLING*/[!.]*"))) == 2 + 1
+    assert len([path for path in delivery.folder.glob("BILLING*/**/acme*") if path.is_file()]) == 2 + 1
 
 
 def test_a_swap_that_was_cut_off_is_ended(delivery: Delivery) -> None:
@@ -537,9 +551,9 @@ def test_since_after_the_last_month_is_told(delivery: Delivery) -> None:
 
 def test_two_fetches_of_one_source_do_not_mix(delivery: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second process waits, and then says that another one is at it."""
-    monkeypatch.setattr(exports.sync, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(sync, "LOCK_SECONDS", 0.05)
     delivery.folder.mkdir()
-    with FileLock(delivery.folder / exports.sync.LOCK):
+    with FileLock(delivery.folder / sync.LOCK):
         assert "another process has been fetching bill" in refused(delivery.pull, CallError).found
 
 
