@@ -6,24 +6,27 @@ import polars as pl
 
 from connectors.aws import cost_pages
 from finops.config import Config, Source
-from finops.store import Lake
+from finops.store import Lake, again_on_conflict
 
 _MONTH = ["source_id", "billing_period"]
 _STATED = pl.col("source").eq_missing(cost_pages.FOLDER)
 
 
+@again_on_conflict
 def keep(config: Config, lake: Lake, source: Source, *, say: Callable[[str], None]) -> None:
     """Replace the source's rows of Cost Explorer by those that its folder now has; equal rows make no snapshot."""
     if source.aws is None or source.aws.cost_explorer is None:
         return
-    held = lake.scan("invoices").collect()
-    others = held.filter(~(_STATED & (pl.col("source_id") == source.id)))
     stated = cost_pages.invoice_rows(config.files_of(source), source.id)
-    rows = with_stated(others, stated)
-    if rows.sort(rows.columns).equals(held.sort(held.columns)):
+
+    def after(held: pl.DataFrame) -> pl.DataFrame:
+        return with_stated(held.filter(~(_STATED & (pl.col("source_id") == source.id))), stated)
+
+    held = lake.scan("invoices").collect()
+    if after(held).sort(held.columns).equals(held.sort(held.columns)):
         return
     with lake.transaction(f"invoices {source.id}") as tx:
-        tx.replace("invoices", rows)
+        tx.replace("invoices", after(tx.scan("invoices").collect()))  # another writer may have been here
     say(f"{source.id}: Cost Explorer states what {stated['billing_period'].n_unique()} final month(s) come to")
 
 
