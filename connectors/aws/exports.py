@@ -190,7 +190,7 @@ class _Run:
         target = self.folder / version.folder
         sync.recover(target)
         manifest = _stamp(self.aws, version.manifest)
-        if sync.stated(target / sync.PULLED).get("manifest") == manifest:
+        if _is_there(target, manifest):
             self._drop_others(version)
             return False
         content = self.session.read(version.manifest)
@@ -200,7 +200,8 @@ class _Run:
         self._fetch(part, {path: stored for path, stored in wanted.items() if path not in done}, done)
         if self.session.listed(version.manifest.key).get(version.manifest.key) != version.manifest:
             raise Changed("its manifest is another one now")
-        sync.write(part / sync.PULLED, {"manifest": manifest, "files": len(wanted)})
+        sizes = {path: stored.size for path, stored in wanted.items()}
+        sync.write(part / sync.PULLED, {"manifest": manifest, "sizes": sizes})
         (part / PurePosixPath(version.manifest.key).name).write_bytes(content)
         sync.replace(target, part)
         self._drop_others(version)
@@ -302,6 +303,17 @@ def _refuse_unready(key: str, version: Version, listing: Listing) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------ on disk
+def _is_there(target: Path, manifest: str) -> bool:
+    """Whether the folder holds the version that a manifest names, and nobody took a file of it away."""
+    pulled = sync.stated(target / sync.PULLED)
+    sizes = pulled.get("sizes")
+    return (
+        pulled.get("manifest") == manifest
+        and isinstance(sizes, dict)
+        and all(_size(target / path) == size for path, size in sizes.items())
+    )
+
+
 def _resumed(part: Path, wanted: Mapping[str, Stored]) -> dict[str, str]:
     """What a fetch that was cut off left whole of the same versions; everything else in the folder is removed."""
     part.mkdir(parents=True, exist_ok=True)

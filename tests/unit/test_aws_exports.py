@@ -102,6 +102,15 @@ def test_a_month_that_did_not_change_is_not_fetched_again(delivery: Delivery) ->
     assert set(delivery.stub.asked) == {"list"}
 
 
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"")])
+def test_a_file_that_somebody_took_away_is_fetched_again(damage: Callable[[Path], None], delivery: Delivery) -> None:
+    """A month on disk that lost a file, or its content, is not taken for unchanged."""
+    delivery.pull()
+    damage(next(delivery.folder.glob(f"*{OCTOBER}/*.gz")))
+    assert delivery.pull().months == (OCTOBER,)
+    assert delivery.on_disk() == delivery.expected
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_refreshed_month_replaces_itself(layout: Layout, stub: AwsStub, tmp_path: Path) -> None:
     """Fewer files, other line items: nothing of the old version stays, and the other month is not asked for."""
