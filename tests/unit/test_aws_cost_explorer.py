@@ -263,6 +263,9 @@ def test_totals_are_invoices_of_final_months(pulls: Callable[..., Pulls]) -> Non
         ("2026-10", None, "Amazon Web Services, Inc.", Decimal("216.1400000016"), "USD", "cost_explorer")
     ]
     assert not cost_pages.is_at(run.folder)
+    run.client.final_before = date(2026, 10, 1)
+    run.run()
+    assert cost_pages.invoice_rows(run.folder, "bill").is_empty(), "AWS still estimates that month"
 
 
 def test_estimates_are_marked(pulls: Callable[..., Pulls], load: Callable[..., list[Batch]], lake: Lake) -> None:

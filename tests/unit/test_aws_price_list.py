@@ -158,6 +158,17 @@ def test_what_is_no_offer_is_left_out_with_its_reason() -> None:
     )
 
 
+def test_a_commitment_above_the_refreshed_price_is_a_finding(tmp_path: Path) -> None:
+    """When a price falls below a commitment's, the book says so and leaves both out."""
+    found = price_list.parse([product(), product("g5.xlarge", hourly="1")], today=TODAY)
+    paths = tmp_path / "offers.csv", tmp_path / "commitments.csv"
+    for path, rows in zip(paths, (found.offers, found.commitments), strict=True):
+        rows.write_csv(path)
+    book = load_prices(offers=paths[:1], commitments=paths[1:])
+    mine = book.findings.filter(pl.col("region") == "eu-north-1", pl.col("instance_type") == "g5.xlarge")
+    assert "40.12345 > 1 USD per hour" in mine["found"].to_list()
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"product": {}}', product().replace('"192"', '"many"')])
 def test_no_product_ends_the_refresh(text: str) -> None:
     """A text that is no product of the format is an error, not an offer less."""
