@@ -103,10 +103,14 @@ def time(kinds: Kinds, *names: str) -> pl.Expr:
     return cells.timestamp(text(kinds, *names), pl.String())
 
 
-def json_of(values: Mapping[str, pl.Expr]) -> pl.Expr:
-    """One JSON object of text values without those that are null; null where all are."""
-    whole = pl.struct(value.cast(pl.String).alias(key) for key, value in values.items()).struct.json_encode()
-    keys = "|".join(re.escape(f'"{key}"') for key in values)
+def kept(kinds: Kinds) -> pl.Expr:
+    """x_SourceColumns: one JSON object of the columns of KEPT that the file has and the row fills."""
+    by_name = spelled(kinds)
+    spellings = {key: (names,) if isinstance(names, str) else names for key, names in KEPT.items()}
+    there = {key: text(kinds, *names) for key, names in spellings.items() if any(name in by_name for name in names)}
+    if not there:
+        return pl.lit(None, dtype=pl.String)
+    whole = pl.struct(value.alias(key) for key, value in there.items()).struct.json_encode()
     # a quote inside a value is escaped, so a whole quoted key is never part of one
-    filled = whole.str.replace_all(f"(?:{keys}):null,?", "").str.replace(r",\}$", "}")
+    filled = whole.str.replace_all(r'"x_\w+":null,?', "").str.replace(r",\}$", "}")
     return filled.str.extract(r"(?s)^(\{.+\})$", 1)

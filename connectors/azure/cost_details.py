@@ -31,7 +31,7 @@ import polars as pl
 
 from connectors import cells
 from connectors.azure import costs, services, views
-from connectors.azure.columns import KEPT, NEEDED, NUMBERS, TEXTS, TIMES, Kinds, json_of, number, text, time
+from connectors.azure.columns import NEEDED, NUMBERS, TEXTS, TIMES, Kinds, kept, number, text, time
 from connectors.files import ROW_INDEX
 from connectors.registry import PARSED, RAW, REJECT, SOURCE_ROWS, RawPart
 from finops import schema as s
@@ -74,9 +74,7 @@ def _values(raw: pl.LazyFrame, kinds: Kinds, part: RawPart, columns: list[str]) 
         *(text(kinds, *names).alias(_CELL + name) for name, names in _TYPED.items()),
         *(number(kinds, *names).alias(name) for name, names in NUMBERS.items()),
         *(time(kinds, *names).alias(name) for name, names in TIMES.items()),
-        json_of({key: text(kinds, *((name,) if isinstance(name, str) else name)) for key, name in KEPT.items()}).alias(
-            s.SOURCE_COLUMNS
-        ),
+        kept(kinds).alias(s.SOURCE_COLUMNS),
     )
 
 
