@@ -32,4 +32,5 @@ def test_page_names_settings_and_limits() -> None:
         assert re.search(rf"\b{setting}\b", PAGE)
         assert setting in Aws.model_fields
     assert (Tries().sdk, Tries().attempts, Tries().first_wait_s, Tries().longest_wait_s) == (3, 5, 1, 30)
-    assert (FILES_AT_A_TIME, exports._RESTARTS, exports._DELIVERY) == (4, 3, timedelta(hours=6))
+    limits = (FILES_AT_A_TIME, exports._RESTARTS, exports._DELIVERY)
+    assert limits == (4, 3, timedelta(hours=6))
