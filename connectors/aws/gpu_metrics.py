@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -121,6 +122,7 @@ def pull(
     Raises SourceUnreachable when AWS does not answer, or lacks a permission, which it names.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    apis = cache(apis)  # clients are dear to make
     state = sync.stated(folder / _STATE)
     asked = ",".join(sorted(regions))
     months = sync.windows(since, today - timedelta(days=1)) if since < today else []
