@@ -21,6 +21,8 @@ def test_page_names_what_there_is() -> None:
     assert [name for name in (*CAUSES, *STATUSES) if f"`{name}`" not in page] == []
     assert (NEIGHBOURS, LEAST_NEIGHBOURS, MEASURED_LOADS, STALE_DAYS, MEASURED_DAYS) == ((-2, -1, 1, 2), 2, 3, 1, 30)
     assert ACTIVE_DAYS == 5 * 7
-    for words in ("or five weeks have passed", "two before, two after, at least two", f"{TIED_OUT_RATIO:.1%}".replace("%", " %"), "From three such",
-                  "more than one day later", "last 30 days with a load"):  # fmt: skip
-        assert words in page
+    said = (
+        "two before, two after, at least two", f"{TIED_OUT_RATIO:.1%}".replace("%", " %"), "From three such",
+        "more than one day later", "last 30 days with a load", "or five weeks have passed",
+    )  # fmt: skip
+    assert [words for words in said if words not in page] == []
