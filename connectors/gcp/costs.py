@@ -38,8 +38,8 @@ SECOND: Final = "second"
 FEE: Final = r"(?i)^commitment\b|\bcommitment fee\b|\bCUD (?:fee|subscription)|\bcommit(?:ment)? for \d+ years?\b"
 BY_MONEY: Final = r"(?i)dollar|spend|flexible|\bCUDs?\b"
 """Fees of commitments to an amount of money; the others commit to cores, memory or accelerators."""
-SPOT: Final = r"(?i)\b(?:spot|preemptible)\b|PREEMPTIBLE"
-UNDER_COMMITMENT: Final = r"(?i)\bcommit|COMMITMENT|\bCUDs?\b"
+SPOT: Final = r"(?i)\bspot\b|preemptible"
+UNDER_COMMITMENT: Final = r"(?i)\bcommit|\bCUDs?\b"
 TOTAL: Final = pl.col(credits.TOTAL)
 
 _ZERO: Final = pl.lit(0, dtype=s.MONEY)

@@ -34,7 +34,7 @@ NUMBERS: Final = (
 TIMES: Final = ("usage_start_time", "usage_end_time")
 NEEDED: Final = ("cost", "currency", "credits", "invoice.month", *TIMES)
 """Without these columns a file is refused: a charge could be neither summed nor dated."""
-LINE: Final = "line"
+LINE: Final = "__line"
 
 _KNOWN: Final = (*TEXTS, *NUMBERS, *TIMES)
 _FOCUS: Final = (s.BILLED_COST, s.EFFECTIVE_COST, s.CHARGE_CATEGORY)
@@ -87,8 +87,9 @@ def open_export(path: Path) -> Export:
     detailed = "resource.global_name" in located or "resource.name" in located
     if LINE in kinds:
         reads: tuple[str, ...] = (LINE,)
-        broken = pl.struct(pl.col(LINE)).struct.json_encode()
-        verbatim = pl.when(pl.col(LINE).str.starts_with("{")).then(LINE).otherwise(broken)
+        line = pl.col(LINE)
+        whole = line.str.starts_with("{") & line.str.json_path_match("$").is_not_null()
+        verbatim = pl.when(whole).then(line).otherwise(pl.struct(line=line).struct.json_encode())
     else:
         reads = tuple(kinds)
         verbatim = pl.struct(pl.col(c).cast(pl.String).alias(c) for c in reads).struct.json_encode()
@@ -115,8 +116,6 @@ def _flat(rows: pl.LazyFrame, path: Path) -> pl.LazyFrame:
     """Records as dotted columns, repeated ones as JSON text."""
     with readable(path):
         kinds = rows.collect_schema()
-    if all(plain(c) in kinds or c in kinds for c in _FOCUS):
-        return rows
     columns = [leaf for name, kind in kinds.items() for leaf in _leaves(name, pl.col(name), kind)]
     return rows.select(columns)
 
