@@ -7,19 +7,16 @@ from typing import Any, Final
 import botocore.exceptions as raised
 import tenacity
 from botocore.config import Config
-from botocore.parsers import ResponseParserError
 
+from connectors.aws.refusals import RAISED, can_be_tried_again, said
 from connectors.aws.session import Tries, signed_in
 from finops.config import AwsIdentity
 from finops.errors import SourceUnreachable
 
 HOME_REGION: Final = "us-east-1"
 """Where Cost Explorer, the Price List and the Cost Optimization Hub answer."""
-_BUSY: Final = (
-    "Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException", "RequestLimitExceeded",
-    "LimitExceededException", "RequestTimeout", "InternalServerError", "InternalFailure", "ServiceUnavailable",
-)  # fmt: skip
-"""LimitExceededException is how Cost Explorer says that calls came too fast."""
+_BUSY: Final = ("LimitExceededException", "ThrottledException", "TooManyRequestsException", "InternalFailure")
+"""Beside S3's and STS's codes; the first is how Cost Explorer says that calls came too fast."""
 _DENIED: Final = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized")
 _CREDENTIALS: Final = (
     "ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidAccessKeyId", "InvalidClientTokenId",
@@ -29,23 +26,17 @@ _NOBODY: Final = (
     raised.NoCredentialsError, raised.PartialCredentialsError, raised.CredentialRetrievalError, raised.ProfileNotFound,
     raised.ConfigParseError, raised.UnauthorizedSSOTokenError, raised.SSOTokenLoadError, raised.TokenRetrievalError,
 )  # fmt: skip
-_BROKEN: Final = (raised.HTTPClientError, raised.ConnectionError, raised.IncompleteReadError, ResponseParserError)
-_RAISED: Final = (raised.BotoCoreError, raised.ClientError, ResponseParserError)
-_SAID_LENGTH: Final = 300
-
-
 PATIENT: Final = Tries(attempts=8)
 
 
 class Api:
-    """One service of AWS in one region; `calls` counts the requests that were sent, tries included."""
+    """One service of AWS in one region."""
 
     def __init__(self, client: Any, *, who: str, tries: Tries, say: Callable[[str], None]) -> None:
         self._client = client
         self._who = who
         self._tries = tries
         self._say = say
-        self.calls = 0
 
     def called(self, action: str, operation: str, *, before: Callable[[], None] = lambda: None, **asked: Any) -> Any:
         """The answer to an operation such as `get_cost_and_usage`; a busy, slow or broken one is tried again.
@@ -56,7 +47,6 @@ class Api:
 
         def once() -> Any:
             before()
-            self.calls += 1
             return getattr(self._client, operation)(**asked)
 
         retrying = tenacity.Retrying(
@@ -70,7 +60,7 @@ class Api:
         )
         try:
             return retrying(once)
-        except _RAISED as error:
+        except RAISED as error:
             raise refused(error, action, self._who) from error
 
     def pages(
@@ -96,7 +86,7 @@ class Api:
 
     def _tell(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        self._say(f"{self._who}: {_said(error)}; tried again in {state.upcoming_sleep:.1f} s")
+        self._say(f"{self._who}: {said(error)}; tried again in {state.upcoming_sleep:.1f} s")
 
 
 def connect(
@@ -108,7 +98,7 @@ def connect(
     """
     try:
         sdk, options = signed_in(identity, tries)
-    except _RAISED as error:
+    except RAISED as error:
         raise refused(error, "sts:AssumeRole", who) from error
     once = options["config"].merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
 
@@ -121,7 +111,9 @@ def connect(
 
 def refused(error: BaseException, action: str, who: str) -> SourceUnreachable:
     """Found, expected and next step for an error of the SDK that ended an action."""
-    code, words = _code(error), _said(error)
+    code, words = _code(error), said(error)
+    if getattr(error, "operation_name", "") == "AssumeRole":
+        action = "sts:AssumeRole"
     again = "then run the command again; what was fetched before stays as it is"
     if isinstance(error, _NOBODY) or code in _CREDENTIALS:
         return SourceUnreachable(
@@ -152,19 +144,8 @@ def policy(*actions: str) -> str:
 
 
 def _again(error: BaseException) -> bool:
-    if isinstance(error, raised.ClientError):
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return _code(error) in _BUSY or status == 429 or status >= 500
-    return isinstance(error, _BROKEN)
+    return _code(error) in _BUSY or can_be_tried_again(error)
 
 
 def _code(error: BaseException | None) -> str:
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, raised.ClientError) else ""
-
-
-def _said(error: BaseException | None) -> str:
-    text = f"{type(error).__name__}: {error}"
-    if isinstance(error, raised.ClientError):
-        text = f"{_code(error)}: {error.response.get('Error', {}).get('Message', '')}"
-    text = " ".join(text.split())
-    return text if len(text) <= _SAID_LENGTH else f"{text[:_SAID_LENGTH]}..."

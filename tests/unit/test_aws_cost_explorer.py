@@ -13,8 +13,9 @@ import boto3
 import httpx
 import polars as pl
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from moto.server import ThreadedMotoServer
+from urllib3.exceptions import ProtocolError
 
 from connectors.aws import cost_explorer, cost_pages
 from connectors.aws.cost_explorer import Asked, Explored
@@ -181,7 +182,7 @@ def test_whatever_fails_months_are_whole(pulls: Callable[..., Pulls], seed: int)
             if chance.random() < 0.4:
                 raise chance.choice(
                     [failure("LimitExceededException"), failure("InternalFailure", 500), failure("ThrottlingException"),
-                     EndpointConnectionError(endpoint_url="x"), failure("ValidationException")]
+                     EndpointConnectionError(endpoint_url="x"), ProtocolError("reset"), failure("ValidationException")]
                 )  # fmt: skip
             return super().get_cost_and_usage(**request)
 
@@ -296,6 +297,13 @@ def test_refusals_say_what_is_missing(pulls: Callable[..., Pulls], code: str, wo
     assert run.client.asked == []
     if code == "AccessDeniedException":
         assert '"Action": ["ce:GetCostAndUsage"]' in raised.value.next_step
+
+
+def test_a_role_that_cannot_be_assumed_is_named(pulls: Callable[..., Pulls]) -> None:
+    """The role is assumed with the first request; it is its permission that is missing then."""
+    error = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "AssumeRole")
+    with pytest.raises(SourceUnreachable, match="AWS denies sts:AssumeRole"):
+        pulls(CostExplorer([], failures=[error])).run()
 
 
 def test_bills_beside_pages_are_refused(pulls: Callable[..., Pulls], load: Callable[..., list[Batch]]) -> None:
