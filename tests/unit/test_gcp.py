@@ -180,6 +180,15 @@ def test_the_invoice_month_decides_the_billing_period(tmp_path: Path) -> None:
     assert charge[s.CHARGE_PERIOD_START] == datetime(2026, 9, 3, 10, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("suffix", [" UTC", ".000000 UTC", "Z", "+00:00", ""])
+def test_times_as_bigquery_writes_them(suffix: str, tmp_path: Path) -> None:
+    """A time with its zone written out, as an offset or not at all is UTC."""
+    row = usage(usage_start_time=f"2026-09-03 10:00:00{suffix}", usage_end_time=f"2026-09-03 11:00:00{suffix}")
+    charge = only(write_csv(tmp_path / "a.csv", row))
+    assert charge[REJECT] is None
+    assert charge[s.CHARGE_PERIOD_START] == datetime(2026, 9, 3, 10, tzinfo=UTC)
+
+
 def test_four_currencies_are_never_added(tmp_path: Path, load: Callable[..., list[Batch]]) -> None:
     """Each currency of a file has its own total, however often its conversion rate is stated."""
     rows = [usage(currency=c, cost="2", credits=credit("-0.5")) for c in ("USD", "EUR", "GBP", "aud")]
@@ -246,6 +255,7 @@ def test_the_focus_export_is_read(tmp_path: Path) -> None:
         "ChargeCategory": "Usage", "ServiceName": "Vertex AI", "x_CostType": "regular",
     }  # fmt: skip
     charge = only(write_csv(tmp_path / "a.csv", row))
+    assert charge[REJECT] is None
     assert (charge[s.EFFECTIVE_COST], charge[s.HOST_PROVIDER_NAME]) == (Decimal("0.5"), "Google Cloud")
     assert json.loads(str(charge[s.SOURCE_COLUMNS])) == {"x_CostType": "regular"}
 
