@@ -98,7 +98,7 @@ class Lake:
                 raise CallError(
                     f"no snapshot {snapshot}",
                     expected=f"a snapshot of {self.uri}",
-                    next_step="list them with `finops history`",
+                    next_step="choose an older or newer one",
                 )
             versions = json.loads(row["versions"])
         return self._scan_pinned(_table(table), versions)

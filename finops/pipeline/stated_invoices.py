@@ -33,3 +33,10 @@ def keep(config: Config, lake: Lake, source: Source, *, say: Callable[[str], Non
 def with_stated(invoices: pl.DataFrame, stated: pl.DataFrame) -> pl.DataFrame:
     """The invoices and, of months that have none there, those that Cost Explorer states: finance's own file wins."""
     return pl.concat([invoices, stated.filter(_STATED).join(invoices, on=_MONTH, how="anti")])
+
+
+def without_lines(lake: Lake) -> pl.LazyFrame:
+    """The invoices, less what Cost Explorer states of months whose invoice is known by its lines."""
+    invoices, month = lake.scan("invoices"), pl.struct(_MONTH)
+    by_lines = lake.scan("invoice_lines").select(month).unique().collect().to_series()
+    return invoices.filter(~(_STATED & month.is_in(by_lines.implode())))
