@@ -19,7 +19,7 @@
 | x_InstanceType | system_labels, key compute.googleapis.com/machine_spec |
 | x_SourceColumns | see dimensions.py |
 
-Source: Cloud Billing docs, "Structure of Standard data export", "Structure of Detailed data export", read 2026-11-21.
+Source: schema of the exports as Cloud Billing documents it, from notes of 2026-11-21, and public sample exports.
 """
 
 from collections.abc import Callable, Mapping

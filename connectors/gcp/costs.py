@@ -22,8 +22,9 @@ usage is priced by its consumption model, the fee is offset by what usage has pa
 Corrections: transaction_type CORRECTION, or adjustment_info that corrects or negates. They keep their category and
 sign, stand in the month that invoices them, and their charge period says what they correct.
 
-Source: Cloud Billing docs, "Structure of Standard data export", "Structure of Detailed data export", "Spend-based CUDs:
-new data model"; FOCUS 1.4; read 2026-11-21.
+Source: schema and credit types of Cloud Billing, from notes of 2026-11-21; FOCUS 1.4. Names of fee SKUs and consumption
+models: Google Cloud's sample queries for CUDs. How a fee is offset is worked out from the credit type's name, and not
+checked against a real bill: none with FEE_UTILIZATION_OFFSET was at hand.
 """
 
 from typing import Final

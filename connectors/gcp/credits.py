@@ -7,7 +7,7 @@
 | FEE_UTILIZATION_OFFSET | the part of a commitment's fee that usage has paid for |
 | PROMOTION, FREE_TIER, any other | a credit that pays for the row |
 
-Source: Cloud Billing docs, "Structure of Standard data export" and "Spend-based CUDs: new data model", read 2026-11-21.
+Source: credit types of Cloud Billing, from notes of 2026-11-21; which of them are discounts is our reading.
 """
 
 import ast

@@ -6,7 +6,7 @@
 | ServiceProviderName, HostProviderName, InvoiceIssuerName | the same; Google Cloud where it has none |
 | x_SourceColumns | x_Credits, x_Project, x_ExportTime and what else FOCUS 1.4 does not know |
 
-Source: Cloud Billing docs, "FOCUS usage cost data export" (preview), read 2026-11-21.
+Source: notes of 2026-11-21 on the preview; no real export was at hand.
 """
 
 from typing import Final

@@ -1,6 +1,6 @@
 """Which FOCUS service category a service of Google Cloud belongs to.
 
-Source: service names of Google Cloud's SKU list; categories of FOCUS 1.4; put together 2026-11-21.
+Our own table of 2026-11-21: names of services as bills have them, as far as known; categories of FOCUS 1.4.
 """
 
 from typing import Final

@@ -17,7 +17,7 @@
 | Tags | tags/NAMESPACE.KEY and tags/KEY, each a column, by the name after `tags/` |
 | x_SourceColumns | lineItem/referenceNo, lineItem/backreferenceNo, cost/myCostOverage and the other columns of KEPT |
 
-Source: Oracle Cloud Infrastructure documentation, "Cost and Usage Reports Overview", read 2026-11-21.
+Source: a public real cost report of November 2023 and notes on it, 2026-11-21. It holds no correction and no overage.
 """
 
 from collections.abc import Callable, Mapping

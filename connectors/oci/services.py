@@ -1,6 +1,6 @@
 """Which FOCUS service category a service of Oracle Cloud belongs to.
 
-Source: values of product/service in Oracle's cost reports; categories of FOCUS 1.4; put together 2026-11-21.
+Our own table of 2026-11-21: values of product/service, as far as known; categories of FOCUS 1.4.
 """
 
 from typing import Final

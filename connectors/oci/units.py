@@ -10,7 +10,7 @@
 | `1000000 NONE NONE DATAPOINTS` | 1000000 Datapoints |
 | no readable unit, but `GPU Per Hour` | GPU-Hours |
 
-Source: the values of Oracle's cost reports, put together 2026-11-21.
+Source: a public real cost report of November 2023; GPU and OCPU by the same pattern.
 """
 
 import re

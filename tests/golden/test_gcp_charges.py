@@ -1,7 +1,7 @@
 """Rows of Google Cloud's usage cost export (gcp_rows.csv) and what each must become (gcp_charges.csv).
 
 The rows are written in the export's dotted columns; amounts are made up. What is expected was worked out by hand from
-Google's documentation and FOCUS, as the docstring of connectors/gcp/costs.py says.
+the export's schema and FOCUS, as the docstring of connectors/gcp/costs.py says.
 """
 
 import csv
