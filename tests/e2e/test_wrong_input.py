@@ -132,7 +132,7 @@ def test_an_unknown_command_exits_2(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_source_that_cannot_be_read_leaves_the_others_done(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The good source is loaded and printed, the bad one's error stands on stderr even with --quiet, and 2 is the end."""
+    """The good source is loaded and printed, the bad ones' errors are said even with --quiet, and 2 is the end."""
     home = tmp_path / "home"
     home.mkdir()
     focus_rows({}).write_csv(home / "bill.csv")
