@@ -160,8 +160,8 @@ def _service() -> dict[str, pl.Expr]:
 
 def _names(kinds: Kinds) -> dict[str, pl.Expr]:
     """Providers, accounts, SKU, place and resource; and what is kept beside."""
-    mca = "pricing_currency" if views.is_mca(kinds) else None
-    profile = pl.col("billing_profile_id") if mca else pl.lit(None, dtype=pl.String)
+    mca = pl.lit(views.is_mca(kinds))
+    profile = pl.when(mca).then("billing_profile_id")
     account = pl.coalesce(profile, "billing_account_id", "subscription_id")
     resource, reservation = pl.col("resource_id"), costs.info("VMCapacityReservationId")
     path = resource.str.to_lowercase().str.extract(r".*/providers/([^/]+/[^/]+)", 1)
@@ -173,7 +173,7 @@ def _names(kinds: Kinds) -> dict[str, pl.Expr]:
         s.INVOICE_ID: pl.col("invoice_id"),
         s.BILLING_ACCOUNT_ID: account,
         s.BILLING_ACCOUNT_NAME: pl.coalesce(
-            pl.col("billing_profile_name") if mca else pl.lit(None, dtype=pl.String), "billing_account_name"
+            pl.when(mca).then("billing_profile_name"), "billing_account_name"
         ),
         s.BILLING_ACCOUNT_TYPE: (
             pl.when(profile.is_not_null()).then(pl.lit("Billing Profile"))

@@ -17,9 +17,7 @@ from finops import schema as s
 TOKENS: Final = "Tokens"
 UNITS: Final = "Units"
 _SIZES: Final = {"": 1, "K": 1_000, "M": 1_000_000, "B": 1_000_000_000}
-_UNIT: Final = re.compile(
-    r"(?P<size>\d[\d,]*(?:\.\d+)?(?!\d))?\s*(?P<prefix>[KMB](?![A-Za-z]))?\s*(?P<what>.*)", re.DOTALL
-)
+_UNIT: Final = re.compile(r"(?P<size>\d[\d,]*(?:\.\d+)?)?\s*(?P<prefix>[KMB](?![A-Za-z]))?\s*(?P<what>.*)", re.DOTALL)
 _PLURAL: Final = {
     "hora": "Hours", "小时": "Hours", "minutes": "Minutes", "tb hour": "TB Hours", "tib hour": "TiB Hours",
     "hour": "Hours", "hours": "Hours", "hr": "Hours", "hrs": "Hours", "day": "Days", "month": "Months",

@@ -2,7 +2,7 @@
 
 The rows are written in four bills: amortised and actual of an Enterprise Agreement, a Microsoft Customer Agreement in
 euros priced in dollars, and the old pay-as-you-go export. Amounts of the smaller rows are Azure's, the others made up.
-What is expected was worked out by hand from Microsoft's documentation and FOCUS, as the docstring of
+What is expected was checked by hand, line by line, against Microsoft's documentation and FOCUS, as the docstring of
 connectors/azure/costs.py says.
 """
 
