@@ -4,7 +4,9 @@ Each function returns an expression that is null where the cell is empty or cann
 not null, but null as a value, is unreadable, and its row is rejected instead of losing the value.
 """
 
-from collections.abc import Callable, Iterable
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import polars as pl
@@ -18,6 +20,7 @@ _TIME_FORMATS: Final = (
     "%Y-%m-%dT%H:%M:%S%.f%#z",
     "%Y-%m-%dT%H:%M%#z",
     "%Y-%m-%d %H:%M:%S%.f%#z",
+    "%Y-%m-%d %H:%M:%S%.f UTC",  # BigQuery's text exports
 )
 _NAIVE_FORMATS: Final = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M")
 _DAY_FORMATS: Final = ("%Y-%m-%d", "%m/%d/%Y", "%m/%d/%y")
@@ -111,6 +114,33 @@ def _object(cell: pl.Expr) -> pl.Expr:
         .then(from_pairs.str.json_path_match("$"))
         .fill_null(pl.when(cell.is_not_null()).then(pl.struct(unparsed=cell).struct.json_encode()))
     )
+
+
+def prefixed(kinds: Mapping[str, pl.DataType], prefixes: Iterable[str]) -> dict[str, str]:
+    """Key -> column of the columns that begin with one of the prefixes: `resourceTags/user:team` -> `user:team`."""
+    found = {}
+    for column in kinds:
+        prefix = next((p for p in prefixes if column.lower().startswith(p.lower()) and len(column) > len(p)), None)
+        if prefix is not None:
+            found[column[len(prefix) :]] = column
+    return found
+
+
+def object_of(columns: Mapping[str, str], kinds: Mapping[str, pl.DataType]) -> pl.Expr:
+    """One JSON object of the columns that are not empty; null where all are."""
+    if not columns:
+        return pl.lit(None, dtype=pl.String)
+    return json_of({key: cleaned(column, kinds[column]) for key, column in columns.items()})
+
+
+def json_of(values: Mapping[str, pl.Expr]) -> pl.Expr:
+    """One JSON object of text values without those that are null; null where all are."""
+    text = pl.struct(value.cast(pl.String).alias(key) for key, value in values.items()).struct.json_encode()
+    keys = "|".join(re.escape(json.dumps(key, ensure_ascii=False)) for key in values)
+    # a quote inside a value is escaped, so a whole quoted key is never part of one
+    filled = text.str.replace_all(f"(?:{keys}):null,?", "").str.replace(r",\}$", "}")
+    # an object with something in it, taken without computing the text twice
+    return filled.str.extract(r"(?s)^(\{.+\})$", 1)
 
 
 def where(mask: str, value: pl.Expr, columns: Iterable[str]) -> pl.Expr:

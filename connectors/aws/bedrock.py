@@ -25,7 +25,7 @@ from typing import Final
 
 import polars as pl
 
-from connectors.aws.columns import json_of
+from connectors.cells import json_of
 from finops import schema as s
 
 TOKENS: Final = "Tokens"

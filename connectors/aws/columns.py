@@ -1,14 +1,12 @@
 """Columns of a bill by AWS's names, however a file spells them, and the cells that line_items.py reads."""
 
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
-from connectors import cells
 from connectors.files import ROW_INDEX
 
 TEXTS: Final = (
@@ -82,30 +80,3 @@ def named(kinds: Kinds) -> dict[str, str]:
 def split_columns(kinds: Kinds) -> dict[str, str]:
     """Name in x_SourceColumns -> the file's column, for split cost allocation data."""
     return {c.replace("splitLineItem/", "split_line_item_"): c for c in kinds if plain(c).startswith("splitlineitem")}
-
-
-def prefixed(kinds: Kinds, prefixes: Iterable[str]) -> dict[str, str]:
-    """Key -> column of the columns that begin with one of the prefixes: `resourceTags/user:team` -> `user:team`."""
-    found = {}
-    for column in kinds:
-        prefix = next((p for p in prefixes if column.lower().startswith(p.lower()) and len(column) > len(p)), None)
-        if prefix is not None:
-            found[column[len(prefix) :]] = column
-    return found
-
-
-def object_of(columns: Mapping[str, str], kinds: Kinds) -> pl.Expr:
-    """One JSON object of the columns that are not empty; null where all are."""
-    if not columns:
-        return pl.lit(None, dtype=pl.String)
-    return json_of({key: cells.cleaned(column, kinds[column]) for key, column in columns.items()})
-
-
-def json_of(values: Mapping[str, pl.Expr]) -> pl.Expr:
-    """One JSON object of text values without those that are null; null where all are."""
-    text = pl.struct(value.cast(pl.String).alias(key) for key, value in values.items()).struct.json_encode()
-    keys = "|".join(re.escape(json.dumps(key, ensure_ascii=False)) for key in values)
-    # a quote inside a value is escaped, so a whole quoted key is never part of one
-    filled = text.str.replace_all(f"(?:{keys}):null,?", "").str.replace(r",\}$", "}")
-    # an object with something in it, taken without computing the text twice
-    return filled.str.extract(r"(?s)^(\{.+\})$", 1)

@@ -35,7 +35,8 @@ import polars as pl
 
 from connectors import cells
 from connectors.aws import legacy
-from connectors.aws.columns import TEXTS, Kinds, Layout, named, object_of, prefixed, split_columns
+from connectors.aws.columns import TEXTS, Kinds, Layout, named, split_columns
+from connectors.cells import object_of, prefixed
 
 MAPS: Final = ("product", "resource_tags", "cost_category", "discount")
 _PRODUCT: Final = "opened product"

@@ -5,9 +5,10 @@ from typing import Final
 import polars as pl
 
 from connectors.aws import services
-from connectors.aws.columns import Layout, json_of
+from connectors.aws.columns import Layout
 from connectors.aws.costs import SECOND, USAGE
 from connectors.aws.discounts import Basis
+from connectors.cells import json_of
 from finops import schema as s
 
 AWS: Final = "AWS"

@@ -31,7 +31,8 @@ from typing import Final
 import polars as pl
 
 from connectors import cells
-from connectors.aws.columns import Kinds, Layout, named, object_of, plain, prefixed, split_columns
+from connectors.aws.columns import Kinds, Layout, named, plain, split_columns
+from connectors.cells import object_of, prefixed
 
 TAG_PREFIXES: Final = ("resourceTags/", "resource_tags_")
 COST_CATEGORY_PREFIXES: Final = ("costCategory/", "cost_category_")

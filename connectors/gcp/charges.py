@@ -86,16 +86,11 @@ def _values(export: Export) -> pl.LazyFrame:
         read.with_columns(
             *(typed(name, lambda cell, _: cell.cast(pl.String), pl.String()) for name in TEXTS),
             *(typed(name, cells.decimal, s.MONEY) for name in NUMBERS),
-            *(typed(name, _instant, s.TIME) for name in TIMES),
+            *(typed(name, cells.timestamp, s.TIME) for name in TIMES),
         )
         .with_columns(credits.read(pl.col("credits")).alias("read credits"), **dimensions.labels())
         .unnest("read credits", "merged labels")
     )
-
-
-def _instant(cell: pl.Expr, kind: pl.DataType) -> pl.Expr:
-    """A time; BigQuery writes its zone out where it writes text: `2026-09-03 10:00:00 UTC`."""
-    return cells.timestamp(cell.str.strip_suffix(" UTC") if kind == pl.String else cell, kind)
 
 
 def _unreadable(export: Export) -> dict[str, pl.Expr]:

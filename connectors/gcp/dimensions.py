@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from connectors.aws.columns import json_of
+from connectors.cells import json_of
 from connectors.gcp import credits, services
 from connectors.gcp.costs import SECOND
 from finops import schema as s

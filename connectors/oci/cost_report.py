@@ -28,7 +28,7 @@ from typing import Final, Literal
 import polars as pl
 
 from connectors import cells
-from connectors.aws.columns import json_of, object_of, prefixed
+from connectors.cells import json_of, object_of, prefixed
 from connectors.files import ROW_INDEX, readable, scan
 from connectors.oci import services, units
 from connectors.registry import PARSED, RAW, REJECT, SOURCE_ROWS, RawPart

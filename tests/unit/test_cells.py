@@ -67,7 +67,7 @@ def test_a_float_goes_by_its_shortest_text(number: float) -> None:
         ("2024-09-18T22:00:00+02:00", datetime(2024, 9, 18, 20, tzinfo=UTC)),
         ("2024-09-18T22:00Z", datetime(2024, 9, 18, 22, tzinfo=UTC)),
         ("2024-09-18 22:00:00", datetime(2024, 9, 18, 22, tzinfo=UTC)),
-        ("2024-09-18 22:00:00 UTC", None),
+        ("2024-09-18 22:00:00 UTC", datetime(2024, 9, 18, 22, tzinfo=UTC)),
         ("2024-09-18", datetime(2024, 9, 18, tzinfo=UTC)),
         ("4/1/25", datetime(2025, 4, 1, tzinfo=UTC)),
         ("04/01/2025", datetime(2025, 4, 1, tzinfo=UTC)),
