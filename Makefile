@@ -19,7 +19,7 @@ run: $(STAMP)  ## from nothing to a served page: demo company, forecasts, plans,
 	@$(BIN)/finops app
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
