@@ -143,6 +143,18 @@ def json_of(values: Mapping[str, pl.Expr]) -> pl.Expr:
     return filled.str.extract(r"(?s)^(\{.+\})$", 1)
 
 
+def unreadable(name: str, cell: str, *, is_time: bool) -> pl.Expr:
+    """What is said of a row whose column `cell` is no number or no time; name: what the source calls it."""
+    return pl.format(f'{name} is "{{}}", which is no {"date" if is_time else "number"}', pl.col(cell).cast(pl.String))
+
+
+def first_reason(found: Iterable[tuple[pl.Expr, pl.Expr | str]]) -> pl.Expr:
+    """The words of the first condition that holds, null where none does."""
+    return pl.coalesce(
+        pl.when(condition).then(pl.lit(words) if isinstance(words, str) else words) for condition, words in found
+    )
+
+
 def where(mask: str, value: pl.Expr, columns: Iterable[str]) -> pl.Expr:
     """A text that is computed only on the rows whose column `mask` is true, and null elsewhere.
 

@@ -149,24 +149,13 @@ def _is_bad(origin: dict[str, str]) -> list[pl.Expr]:
 
 def _reason(origin: dict[str, str]) -> pl.Expr:
     """The first of those conditions that holds, in words."""
-    reasons = [
-        pl.when(_unreadable(ours, source)).then(
-            pl.format(f'{ours} is "{{}}", which is no {_kind(ours)}', pl.col(_CLEAN + source).cast(pl.String))
-        )
-        for ours, source in _typed(origin)
-    ]
-    reasons += [pl.when(pl.col(c).is_null()).then(pl.lit(f"{c} is empty")) for c in _FILLED]
-    reasons += [
-        pl.when(_is_no_currency()).then(
-            pl.format('BillingCurrency is "{}", which is no ISO 4217 code', s.BILLING_CURRENCY)
-        )
-    ]
-    reasons += [pl.when(condition).then(pl.lit(text)) for text, condition in _contradictions().items()]
-    return pl.coalesce(reasons)
-
-
-def _kind(ours: str) -> str:
-    return "number" if PARSED[ours] == s.MONEY else "date"
+    return cells.first_reason([
+        *((_unreadable(ours, source), cells.unreadable(ours, _CLEAN + source, is_time=PARSED[ours] != s.MONEY))
+          for ours, source in _typed(origin)),
+        *((pl.col(c).is_null(), f"{c} is empty") for c in _FILLED),
+        (_is_no_currency(), pl.format('BillingCurrency is "{}", which is no ISO 4217 code', s.BILLING_CURRENCY)),
+        *((bad, text) for text, bad in _contradictions().items()),
+    ])  # fmt: skip
 
 
 def _as_json(columns: Mapping[str, str]) -> pl.Expr:

@@ -101,17 +101,11 @@ def _conditions(layout: Layout) -> list[pl.Expr]:
 def _rejected(judged: pl.LazyFrame, kinds: Kinds, layout: Layout, verbatim: dict[str, str]) -> pl.LazyFrame:
     """Adds why a row is no charge and the row verbatim; drops the file's own columns."""
     unreadable = _unreadable(layout)
-    reasons = [
-        pl.when(condition).then(
-            pl.format(
-                f'{name} is "{{}}", which is no {"date" if name in TIMES else "number"}',
-                pl.col(_CELL + name).cast(pl.String),
-            )
-        )
-        for name, condition in unreadable.items()
-    ]
-    reasons += [pl.when(pl.col(name).is_null()).then(pl.lit(f"{name} is empty")) for name in NEEDED]
-    reasons += [pl.when(condition).then(pl.lit(text)) for text, condition in costs.wrong().items()]
+    reason = cells.first_reason([
+        *((bad, cells.unreadable(name, _CELL + name, is_time=name in TIMES)) for name, bad in unreadable.items()),
+        *((pl.col(name).is_null(), f"{name} is empty") for name in NEEDED),
+        *((bad, text) for text, bad in costs.wrong().items()),
+    ])  # fmt: skip
     read = {
         *NEEDED, *unreadable, *(_CELL + name for name in unreadable), s.EFFECTIVE_COST, costs.PAID, s.BILLING_CURRENCY,
     }  # fmt: skip
@@ -121,7 +115,7 @@ def _rejected(judged: pl.LazyFrame, kinds: Kinds, layout: Layout, verbatim: dict
         for file_column, name in verbatim.items()
     )  # fmt: skip
     return judged.with_columns(
-        cells.where(_BAD, pl.coalesce(reasons), read).alias(REJECT),
+        cells.where(_BAD, reason, read).alias(REJECT),
         cells.where(_BAD, as_text.struct.json_encode(), verbatim.values()).alias(RAW),
     ).drop(*verbatim.values(), *(_CELL + name for name in layout.cells))
 

@@ -102,7 +102,7 @@ def _conditions() -> list[tuple[pl.Expr, pl.Expr]]:
     unreadable = [
         (
             pl.col(_CELL + name).is_not_null() & pl.col(name).is_null(),
-            pl.format(f'{name} is "{{}}", which is no {"date" if name in TIMES else "number"}', _CELL + name),
+            cells.unreadable(name, _CELL + name, is_time=name in TIMES),
         )
         for name in _TYPED
     ]
@@ -124,7 +124,7 @@ def _conditions() -> list[tuple[pl.Expr, pl.Expr]]:
 def _rejected(frame: pl.LazyFrame, columns: list[str]) -> pl.LazyFrame:
     """Adds why a row is no charge and the row verbatim; drops the file's own columns."""
     found = _conditions()
-    reason = pl.coalesce([pl.when(condition).then(words) for condition, words in found])
+    reason = cells.first_reason(found)
     read = {
         *NEEDED, *_TYPED, *(_CELL + name for name in _TYPED), s.BILLING_CURRENCY, s.BILLING_PERIOD_START,
         s.BILLING_PERIOD_END,

@@ -121,17 +121,11 @@ def _conditions(export: Export) -> list[pl.Expr]:
 def _rejected(judged: pl.LazyFrame, export: Export) -> pl.LazyFrame:
     """Adds why a row is no charge and the row verbatim; drops the file's own columns."""
     unreadable = _unreadable(export)
-    reasons = [
-        pl.when(condition).then(
-            pl.format(
-                f'{name} is "{{}}", which is no {"date" if name in TIMES else "number"}',
-                pl.col(_CELL + name).cast(pl.String),
-            )
-        )
-        for name, condition in unreadable.items()
-    ]
-    reasons += [pl.when(pl.col(name).is_null()).then(pl.lit(f"{name} is empty")) for name in _FILLED]
-    reasons += [pl.when(condition).then(pl.lit(text)) for text, condition in _wrong().items()]
+    reason = cells.first_reason([
+        *((bad, cells.unreadable(name, _CELL + name, is_time=name in TIMES)) for name, bad in unreadable.items()),
+        *((pl.col(name).is_null(), f"{name} is empty") for name in _FILLED),
+        *((bad, text) for text, bad in _wrong().items()),
+    ])  # fmt: skip
     read = {
         *_FILLED, *unreadable, *(_CELL + name for name in unreadable), s.BILLING_PERIOD_START, s.BILLING_CURRENCY,
         credits.BAD,
@@ -144,7 +138,7 @@ def _rejected(judged: pl.LazyFrame, export: Export) -> pl.LazyFrame:
         is_elementwise=True,
     )
     return judged.with_columns(
-        cells.where(_BAD, pl.coalesce(reasons), read).alias(REJECT),
+        cells.where(_BAD, reason, read).alias(REJECT),
         cells.where(_BAD, verbatim, raw).alias(RAW),
     ).drop(cs.starts_with(_RAW, _CELL))
 

@@ -217,22 +217,16 @@ def _conditions(report: Report) -> list[pl.Expr]:
 def _rejected(judged: pl.LazyFrame, report: Report) -> pl.LazyFrame:
     """Adds why a row is no charge and the row verbatim."""
     unreadable = _unreadable(report)
-    reasons = [
-        pl.when(condition).then(
-            pl.format(
-                f'{name} is "{{}}", which is no {"date" if ours in TIMES else "number"}',
-                pl.col(_CELL + ours).cast(pl.String),
-            )
-        )
-        for ours, (name, condition) in unreadable.items()
-    ]
-    named = zip(_FILLED, NEEDED, strict=True)
-    reasons += [pl.when(pl.col(ours).is_null()).then(pl.lit(f"{name} is empty")) for ours, name in named]
-    reasons += [pl.when(condition).then(pl.lit(text)) for text, condition in _wrong().items()]
+    reason = cells.first_reason([
+        *((bad, cells.unreadable(name, _CELL + ours, is_time=ours in TIMES))
+          for ours, (name, bad) in unreadable.items()),
+        *((pl.col(ours).is_null(), f"{name} is empty") for ours, name in zip(_FILLED, NEEDED, strict=True)),
+        *((bad, text) for text, bad in _wrong().items()),
+    ])  # fmt: skip
     read = {*_FILLED, *unreadable, *(_CELL + ours for ours in unreadable)}
     raw = {name: _RAW + name for name in report.kinds}
     verbatim = pl.struct(pl.col(theirs).cast(pl.String).alias(name) for name, theirs in raw.items())
     return judged.with_columns(
-        cells.where(_BAD, pl.coalesce(reasons), read).alias(REJECT),
+        cells.where(_BAD, reason, read).alias(REJECT),
         cells.where(_BAD, verbatim.struct.json_encode(), raw.values()).alias(RAW),
     )
