@@ -60,6 +60,7 @@ def run(config: Config, lake: Lake, *, today: date, say: Say) -> RunSummary:
     loaded = ingest.ingest_all(config, lake, config.sources, say=say, until=today + timedelta(days=1))
     quarantined = sum(b.rows_quarantined for b in loaded.batches)
     tied = reconciliation.reconcile(lake, today=today)
+    usage = tokens.tie_out(config, lake)
     forecast = forecasts.refresh(config, lake, say=say)
     placement.write_missing_scenarios(config, lake, say=say)
     plans = placement.refresh(config, lake, say=say)
@@ -69,13 +70,13 @@ def run(config: Config, lake: Lake, *, today: date, say: Say) -> RunSummary:
         *(Line("Spend", text) for text in _spend(lake, today)),
         *(Line("Tie-out", text) for text in _tie_out(tied, quarantined, tuple(loaded.failed))),
         *(Line("Tie-out", text) for text in _open(tied.rows, settled_until(lake.scan("spend_daily"), today))),
-        *(Line("Tokens", text) for text in tokens.summary(config, lake, today=today)),
+        *(Line("Tokens", text) for text in tokens.summary(config, lake, today=today, tied=usage)),
         *(Line("Forecast", text) for text in [*_landing(config, lake), *forecasts.summary(forecast)]),
         *(Line("Placement", text) for text in placement.summary(plans)),
         *(Line("Alerts", text) for text in alerting.summary(alerts)),
     ]
     off = ~tied.rows["status"].is_in([TIED_OUT, NO_INVOICE])
-    off_usage = tokens.tie_out(config, lake)["status"] == "residual"
+    off_usage = usage["status"] == "residual"
     return RunSummary(
         tuple(lines),
         tuple(file.path for file in written.files),

@@ -155,8 +155,11 @@ def spend(facts: pl.DataFrame, by: Sequence[str] = ()) -> pl.DataFrame:
     ).sort("cost", "currency", *by, descending=[True] + [False] * (len(by) + 1), nulls_last=True)  # fmt: skip
 
 
-def summary(config: Config, lake: Lake, *, today: date) -> list[str]:
-    """What a run says of tokens, in sentences: the last whole month, what changed price, has no price, or is off."""
+def summary(config: Config, lake: Lake, *, today: date, tied: pl.DataFrame) -> list[str]:
+    """What a run says of tokens, in sentences: the last whole month, what changed price, has no price, or is off.
+
+    tied: of `tie_out`.
+    """
     settled = settled_until(lake.scan("spend_daily"), today)
     end = settled.replace(day=1)
     start = months_before(end, 1)
@@ -178,8 +181,8 @@ def summary(config: Config, lake: Lake, *, today: date) -> list[str]:
     if len(missing):
         models = ", ".join(missing["model"].drop_nulls().unique(maintain_order=True))
         lines.append(f"{compact(missing['tokens'].sum())} tokens of {month} have no price: {models}.")
-    tied = tie_out(config, lake).filter(~pl.col("status").is_in(["other_currency", "open"]))
-    exact = tied.filter(pl.col("status") == "tied_out")
-    if len(tied):
-        lines.append(f"{len(exact)} of {len(tied)} months of model APIs tie out to their usage at the book's prices.")
+    closed = tied.filter(~pl.col("status").is_in(["other_currency", "open"]))
+    exact = closed.filter(pl.col("status") == "tied_out")
+    if len(closed):
+        lines.append(f"{len(exact)} of {len(closed)} months of model APIs tie out to their usage at the book's prices.")
     return lines

@@ -175,7 +175,8 @@ def test_a_month_alone_says_the_same_of_late_costs(ask: Ask) -> None:
 def test_a_run_says_what_tokens_cost_and_what_changed(company: Path) -> None:
     """The summary has the month's figures, the price change with its money, unpriced models and the tie-out."""
     config = load_config(company)
-    cost, change, missing, tied = tokens.summary(config, Lake.of(config), today=TODAY)
+    lake = Lake.of(config)
+    cost, change, missing, tied = tokens.summary(config, lake, today=TODAY, tied=tokens.tie_out(config, lake))
     assert cost.startswith("October 2026: ")
     assert "gpt 4.1 Inp glbl Tokens of Microsoft costs 25 % more than before from 2026-09-01" in change
     assert "aldermoor-support-ft-2" in missing
