@@ -12,6 +12,7 @@ from finops.errors import ConfigError
 M = TypeVar("M", bound=BaseModel)
 
 FILE_NAME = "finops.toml"
+_CLOUDS = ("aws", "azure", "gcp")
 
 
 class _Record(BaseModel):
@@ -116,6 +117,58 @@ class Aws(AwsIdentity):
         return self.prefix.rstrip("/").rpartition("/")[2]
 
 
+class Azure(_Record):
+    """What is fetched from Azure, and as whom.
+
+    tenant_id, client_id, client_secret: an app registration; without a secret the SDK's usual places are searched
+    (environment, managed identity, az login). export: a cost export, as
+    `https://account.blob.core.windows.net/container/directory/export-name`. export_key: a SAS token or account key, where
+    the container is not read by the identity. scope: of Cost Management, a subscription, resource group, billing account
+    or billing profile by its resource id. cost_management: where there is no export its charges; beside an export its
+    monthly `totals`, which invoices are compared with. invoices: those of the scope's billing account. since: a day of
+    the first month that is fetched. url, login_url: where they are not those of the public cloud.
+    """
+
+    tenant_id: str | None = None
+    client_id: str | None = None
+    client_secret: Key | None = None
+    export: Annotated[str, Field(pattern="^https?://[^/]+(/[^/]+){2,}/?$")] | None = None
+    export_key: Key | None = None
+    scope: Annotated[str, Field(pattern="^/(subscriptions|providers/Microsoft.(Billing|Management))/.+$")] | None = None
+    cost_management: Literal["charges", "totals"] | None = None
+    invoices: bool = False
+    since: dt.date
+    url: str = "https://management.azure.com"
+    login_url: str = "https://login.microsoftonline.com"
+
+    @model_validator(mode="after")
+    def _is_one_bill(self) -> "Azure":
+        if self.export and self.cost_management == "charges":
+            raise ValueError('export and cost_management both are the bill; beside an export it may be "totals"')
+        if not self.export and self.cost_management != "charges":
+            raise ValueError('name an export, or cost_management = "charges"')
+        if (self.cost_management or self.invoices) and not self.scope:
+            raise ValueError("cost_management and invoices need a scope")
+        return self
+
+
+class Gcp(_Record):
+    """What is fetched from Google Cloud, and as whom.
+
+    credentials: a service account's key file; without it the SDK's usual places are searched. table: the billing export
+    in BigQuery, as `project.dataset.table`. since: a day of the first invoice month that is fetched. job_project: which
+    project pays for the queries, by default the table's. max_gib_billed: of one query; a query that would read more is
+    refused by BigQuery and costs nothing. url: where it is not Google's own.
+    """
+
+    credentials: Path | None = None
+    table: Annotated[str, Field(pattern=r"^[a-z0-9.:-]+\.\w+\.\w+$")]
+    since: dt.date
+    job_project: str | None = None
+    max_gib_billed: Annotated[int, Field(ge=1)] = 1024
+    url: str | None = None
+
+
 class Splits(_Record):
     """The money that a derived source explains: that of a billed source, or of one of its keys only."""
 
@@ -135,24 +188,28 @@ class Source(_Record):
     path: Path | None = None
     pull: Pull | None = None
     aws: Aws | None = None
+    azure: Azure | None = None
+    gcp: Gcp | None = None
     ledger_role: Literal["billed", "derived"] | None = None
     splits: Splits | None = None
     options: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _has_files(self) -> "Source":
-        if self.path is None and not self.is_fetched:
-            raise ValueError("needs a path, pull or aws")
-        if self.pull is not None and self.aws is not None:
-            raise ValueError("has pull and aws, but is fetched from one place")
-        if self.aws is not None and self.connector != (reader := "gpu_usage" if self.aws.gpu_regions else "aws"):
-            raise ValueError(f'has aws, which needs connector = "{reader}"')
+        fetched = [name for name in ("pull", *_CLOUDS) if getattr(self, name) is not None]
+        if self.path is None and not fetched:
+            raise ValueError(f"needs a path, pull or one of {', '.join(_CLOUDS)}")
+        if len(fetched) > 1:
+            raise ValueError(f"has {' and '.join(fetched)}, but is fetched from one place")
+        reader = "gpu_usage" if self.aws is not None and self.aws.gpu_regions else fetched[0] if fetched else None
+        if fetched and fetched[0] != "pull" and self.connector != reader:
+            raise ValueError(f'has {fetched[0]}, which needs connector = "{reader}"')
         return self
 
     @property
     def is_fetched(self) -> bool:
         """Whether its files are brought by every load, from an API or a bucket."""
-        return self.pull is not None or self.aws is not None
+        return any(getattr(self, name) is not None for name in ("pull", *_CLOUDS))
 
 
 class FinanceTables(_Record):

@@ -4,7 +4,7 @@ import ast
 import re
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import files, packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -23,16 +23,28 @@ def declared() -> set[str]:
 def imported() -> set[str]:
     """Names of the distributions that the code imports."""
     sources = [p for package in sorted(OURS - {"app"}) for p in (ROOT / package).rglob("*.py")] + [ROOT / "app.py"]
-    modules = set()
+    modules: set[str] = set()
     for source in sources:
         for node in ast.walk(ast.parse(source.read_text())):
             if isinstance(node, ast.Import):
-                modules |= {alias.name.split(".")[0] for alias in node.names}
+                modules |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                modules.add(node.module.split(".")[0])
-    owners = packages_distributions()
-    foreign = modules - OURS - set(sys.stdlib_module_names)
-    return {owners.get(module, [module])[0].lower().replace("_", "-") for module in foreign}
+                modules |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    foreign = {module for module in modules if module.split(".")[0] not in OURS | set(sys.stdlib_module_names)}
+    return set().union(*(_distribution(module) for module in foreign))
+
+
+def _distribution(module: str) -> set[str]:
+    """Who brings a module; where several share a namespace (azure, google), whose files it is among."""
+    owners = set(packages_distributions().get(module.split(".")[0], [module]))
+    if len(owners) > 1:
+        path = module.replace(".", "/")
+        owners = {
+            owner
+            for owner in owners
+            if any(str(file) in (f"{path}.py", f"{path}/__init__.py") for file in files(owner) or [])
+        }
+    return {owner.lower().replace("_", "-") for owner in owners}
 
 
 def test_every_import_is_declared() -> None:
