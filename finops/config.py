@@ -122,11 +122,11 @@ class Azure(_Record):
 
     tenant_id, client_id, client_secret: an app registration; without a secret the SDK's usual places are searched
     (environment, managed identity, az login). export: a cost export, as
-    `https://account.blob.core.windows.net/container/directory/export-name`. export_key: a SAS token or account key, where
-    the container is not read by the identity. scope: of Cost Management, a subscription, resource group, billing account
-    or billing profile by its resource id. cost_management: where there is no export its charges; beside an export its
-    monthly `totals`, which invoices are compared with. invoices: those of the scope's billing account. since: a day of
-    the first month that is fetched. url, login_url: where they are not those of the public cloud.
+    `https://account.blob.core.windows.net/container/directory/export-name`. export_key: a SAS token or account key,
+    where the container is not read by the identity. scope: of Cost Management, a subscription, resource group, billing
+    account or billing profile by its resource id. cost_management: where there is no export its charges; beside an
+    export its monthly `totals`, which invoices are compared with. invoices: of the billing account. since: a day of the
+    first month that is fetched. url, login_url: where they are not those of the public cloud.
     """
 
     tenant_id: str | None = None
