@@ -12,8 +12,9 @@ from typing import Any, Literal
 import polars as pl
 
 from connectors.aws import find_parts
-from connectors.aws.exports import Fetched, pull
+from connectors.aws.exports import pull
 from connectors.aws.session import Tries
+from connectors.deliveries import Fetched
 from finops.config import Aws, Source
 from tests.aws_stub import BUCKET, AwsStub
 from tests.conftest import TODAY

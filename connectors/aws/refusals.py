@@ -10,6 +10,7 @@ import botocore.exceptions as raised
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
+from connectors.deliveries import BrokenBody, again
 from finops.config import Aws, Source
 from finops.errors import SourceUnreachable
 
@@ -33,10 +34,6 @@ _NOBODY: Final = (
     raised.ConfigParseError, raised.InvalidConfigError,
 )  # fmt: skip
 _SAID_LENGTH: Final = 400
-
-
-class BrokenBody(Exception):
-    """A body that is not what was announced: too short, or another object's."""
 
 
 _BROKEN: Final = (
@@ -91,11 +88,6 @@ def unreachable(error: BaseException, source: Source, aws: Aws, action: Action) 
     """Found, expected and next step for an error that ended an action."""
     found, expected, next_step = _credentials(error, source, aws) or _bucket(error, source, aws, action)
     return SourceUnreachable(f"{source.id}: {found} ({said(error)})", expected=expected, next_step=next_step)
-
-
-def again(source: Source) -> str:
-    """The command that fetches a source once more."""
-    return f"run `finops ingest {source.id}` again; what was fetched before stays as it is"
 
 
 def _credentials(error: BaseException, source: Source, aws: Aws) -> tuple[str, str, str] | None:

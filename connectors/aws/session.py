@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,11 +15,11 @@ from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshabl
 from botocore.loaders import Loader
 from botocore.session import Session as CoreSession
 
-from connectors.aws.refusals import RAISED, Action, BrokenBody, again, can_be_tried_again, is_changed, said, unreachable
+from connectors.aws.refusals import RAISED, Action, can_be_tried_again, is_changed, said, unreachable
+from connectors.deliveries import FILES_AT_A_TIME, BrokenBody, Changed, Stored, again
 from finops.config import Aws, AwsIdentity, Source
 from finops.errors import SourceUnreachable
 
-FILES_AT_A_TIME: Final = 4
 _USUAL_REGION: Final = "us-east-1"
 _CHUNK_BYTES: Final = 1 << 20
 _MODELS: Final = Loader()
@@ -39,20 +39,6 @@ class Tries:
     first_wait_s: float = 1
     longest_wait_s: float = 30
     answer_s: float = 60
-
-
-@dataclass(frozen=True)
-class Stored:
-    """An object of a bucket as a listing tells it."""
-
-    key: str
-    size: int
-    etag: str
-    modified: datetime
-
-
-class Changed(Exception):
-    """An object is no longer the one that was listed: it is gone, or was written anew."""
 
 
 class Session:
@@ -97,8 +83,8 @@ class Session:
             raise unreachable(error, self._source, self._aws, action) from error
 
     def identity(self) -> str:
-        """The ARN of who asks."""
-        return str(self.called("sts:GetCallerIdentity", self.client("sts").get_caller_identity)["Arn"])
+        """Who asks, as a sentence."""
+        return f"AWS knows {self.called('sts:GetCallerIdentity', self.client('sts').get_caller_identity)['Arn']}"
 
     def listed(self, prefix: str) -> dict[str, Stored]:
         """The objects whose keys begin with the prefix, by key."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from connectors.aws import exports
 from connectors.aws.refusals import policy
-from connectors.aws.session import FILES_AT_A_TIME, Tries
+from connectors.aws.session import Tries
+from connectors.deliveries import FILES_AT_A_TIME, RESTARTS
 from finops.config import Aws
 from tests.docs.test_pages import DOCS, run_page
 
@@ -32,5 +33,5 @@ def test_page_names_settings_and_limits() -> None:
         assert re.search(rf"\b{setting}\b", PAGE)
         assert setting in Aws.model_fields
     assert (Tries().sdk, Tries().attempts, Tries().first_wait_s, Tries().longest_wait_s) == (3, 5, 1, 30)
-    limits = (FILES_AT_A_TIME, exports._RESTARTS, exports._DELIVERY)
+    limits = (FILES_AT_A_TIME, RESTARTS, exports._DELIVERY)
     assert limits == (4, 3, timedelta(hours=6))
