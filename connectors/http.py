@@ -48,6 +48,31 @@ class Patience:
     answer_s: float = 60
 
 
+def trying(
+    patience: Patience,
+    *,
+    again: Callable[[BaseException], bool],
+    asked_s: Callable[[BaseException | None], float | None],
+    tell: Callable[[tenacity.RetryCallState], None],
+) -> tenacity.Retrying:
+    """What calls a request until it is answered: errors that may pass are tried again, after the wait they ask for."""
+    growing = tenacity.wait_exponential_jitter(
+        multiplier=patience.first_wait_s, max=patience.longest_wait_s, jitter=patience.jitter_s
+    )
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        asked = asked_s(state.outcome.exception() if state.outcome else None)
+        return growing(state) if asked is None else asked
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(again),
+        wait=wait,
+        stop=tenacity.stop_after_attempt(patience.attempts) | tenacity.stop_before_delay(patience.total_s),
+        before_sleep=tell,
+        reraise=True,
+    )
+
+
 class NoAnswer(Exception):
     """Why there is no whole answer, in words; status where there was one."""
 
@@ -93,21 +118,11 @@ class Client:
 
     def get(self, path: str, params: Params, headers: Mapping[str, str] | None = None) -> Answer:
         """The answer to a GET; raises NoAnswer when there is none after all tries, or at once when none will come."""
-        patience = self._patience
-        growing = tenacity.wait_exponential_jitter(
-            multiplier=patience.first_wait_s, max=patience.longest_wait_s, jitter=patience.jitter_s
-        )
-
-        def wait(state: tenacity.RetryCallState) -> float:
-            asked = _failure(state).wait_s
-            return growing(state) if asked is None else asked
-
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: isinstance(error, NoAnswer) and error.again),
-            wait=wait,
-            stop=tenacity.stop_after_attempt(patience.attempts) | tenacity.stop_before_delay(patience.total_s),
-            before_sleep=self._tell,
-            reraise=True,
+        retrying = trying(
+            self._patience,
+            again=lambda error: isinstance(error, NoAnswer) and error.again,
+            asked_s=lambda error: error.wait_s if isinstance(error, NoAnswer) else None,
+            tell=self._tell,
         )
         answer: Answer = retrying(self._once, path, params, headers)
         return answer
@@ -125,7 +140,7 @@ class Client:
                 f'{response.status_code} {response.reason_phrase}: "{self._clean(_said(body))}"',
                 status=response.status_code,
                 again=response.status_code in _RETRIED or response.is_server_error,
-                wait_s=_asked_wait(response),
+                wait_s=asked_wait_s(response.headers),
             )
         try:
             document = json.loads(body, parse_float=Decimal)
@@ -175,12 +190,18 @@ def _said(body: bytes) -> str:
     return said if isinstance(said, str) else json.dumps(said)
 
 
-def _asked_wait(response: httpx.Response) -> float | None:
-    """Seconds of Retry-After, a number or a date; a date is measured on the server's own clock where it tells it."""
-    asked = response.headers.get("retry-after", "").strip()
+def asked_wait_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds that an answer asks to be waited; a date is measured on the server's own clock where it tells it.
+
+    Retry-After, a number of seconds or a date, or Azure's x-ms-retry-after-ms. headers: whatever their case.
+    """
+    in_ms = headers.get("x-ms-retry-after-ms", "").strip()
+    if in_ms.isdecimal():
+        return int(in_ms) / 1000
+    asked = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d+(\.\d+)?", asked):
         return float(asked)
-    until, now = _instant(asked), _instant(response.headers.get("date", ""))
+    until, now = _instant(asked), _instant(headers.get("date", ""))
     return max(0.0, (until - (now or datetime.now(UTC))).total_seconds()) if until else None
 
 
