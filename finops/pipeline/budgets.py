@@ -78,12 +78,12 @@ class _Ledger:
         return cls(
             daily,
             settled_until(lake.scan("spend_daily"), today),
-            _both_ways(lake.scan("fx_rates").collect()),
+            both_ways(lake.scan("fx_rates").collect()),
             lake.scan("forecasts").filter(newest_forecast).collect(),
         )
 
 
-def _both_ways(rates: pl.DataFrame) -> pl.DataFrame:
+def both_ways(rates: pl.DataFrame) -> pl.DataFrame:
     """The rates, and 1 / rate where the other direction is not given; by day."""
     given = rates.select("day", "base", "quote", "rate")
     turned = given.select(
@@ -152,7 +152,7 @@ def _fares(
     config: Config, ledger: _Ledger, scope: Scope, currency: str, cost: str, budgets: pl.DataFrame
 ) -> Iterator[dict[str, object]]:
     spend = _spend(ledger, scope, currency, cost)
-    forecast = _forecast(ledger.forecasts, scope, currency, cost)
+    forecast = forecast_of(ledger.forecasts, scope, currency, cost)
     for row in budgets.to_dicts():
         period, budget = parse_period(row["period"]), row["amount"]
         landing, basis = _landing(period, spend, ledger.settled, forecast)
@@ -176,7 +176,7 @@ def _fares(
         }  # fmt: skip
 
 
-def _forecast(forecasts: pl.DataFrame, scope: Scope, currency: str, cost: str) -> pl.DataFrame:
+def forecast_of(forecasts: pl.DataFrame, scope: Scope, currency: str, cost: str) -> pl.DataFrame:
     """Days and means of the newest frozen forecast of the scope's AI spend; no rows where none covers it."""
     values = dict(scope.terms)
     if values.pop("is_ai", "true") != "true":

@@ -60,7 +60,7 @@ def _behind(lake: Lake, scope: Scope) -> pl.LazyFrame:
     partitioned = set(s.TABLES["charges"].columns)
     return (
         lake.scan("charges")
-        .filter(_partitions(lake, scope))
+        .filter(partitions(lake, scope))
         .filter(*(c for c in scope.conditions() if set(c.meta.root_names()) <= partitioned))
         .filter(inside > 0)
         .select(
@@ -73,7 +73,7 @@ def _behind(lake: Lake, scope: Scope) -> pl.LazyFrame:
     )
 
 
-def _partitions(lake: Lake, scope: Scope) -> pl.Expr:
+def partitions(lake: Lake, scope: Scope) -> pl.Expr:
     """The sources and billing periods that hold anything of the scope, from the daily sums."""
     pairs = scope.filter(daily(lake)).select(s.SOURCE_ID, s.BILLING_PERIOD).unique().collect()
     periods: dict[str, list[str]] = {}
