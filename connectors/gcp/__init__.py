@@ -12,7 +12,7 @@ from typing import Final
 import polars as pl
 
 from connectors import files
-from connectors.gcp import charges, focus_export
+from connectors.gcp import charges, commitments, focus_export
 from connectors.gcp.exports import is_json, open_export
 from connectors.registry import RawPart
 from finops.errors import InputError
@@ -41,7 +41,7 @@ def find_parts(
         )
     for kind in kinds:
         say(f"{path}: the {kind} usage cost export")
-    return parts
+    return commitments.pooled(parts, charges.under_commitments)
 
 
 def parse(part: RawPart) -> pl.LazyFrame:

@@ -23,6 +23,7 @@ Source: schema of the exports as Cloud Billing documents it, from notes of 2026-
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import polars as pl
@@ -30,8 +31,8 @@ import polars.selectors as cs
 
 from connectors import cells
 from connectors.files import ROW_INDEX
-from connectors.gcp import costs, credits, dimensions
-from connectors.gcp.exports import NEEDED, NUMBERS, TEXTS, TIMES, Export
+from connectors.gcp import commitments, costs, credits, dimensions
+from connectors.gcp.exports import LINE, NEEDED, NUMBERS, TEXTS, TIMES, Export, open_export
 from connectors.registry import PARSED, RAW, REJECT, SOURCE_ROWS, RawPart
 from finops import schema as s
 
@@ -39,21 +40,17 @@ _RAW: Final = "raw "
 _CELL: Final = "cell "
 _BAD: Final = "rejected"
 _CHARGE: Final = "charge"
+_COMMITS: Final = r"(?i)commit|\bCUD"
 _FILLED: Final = tuple(name for name in NEEDED if name != "credits")
 
 
 def parse(export: Export, part: RawPart) -> pl.LazyFrame:
     """The rows of an export as charges with the columns PARSED."""
-    # each stage is computed once and read by the next: cells, values, what is wrong with a row, charges
-    judged = (
-        _values(export)
-        .with_columns(_named(dimensions.periods()))
-        .with_columns(pl.any_horizontal(c.fill_null(value=False) for c in _conditions(export)).alias(_BAD))
-    )
-    amounts = (credits.TOTAL, credits.DISCOUNT, credits.OFFSET)
+    amounts = (credits.TOTAL, credits.DISCOUNT, credits.OFFSET, costs.POOL_UNUSED)
     second = pl.any_horizontal((pl.col(c) != 0).fill_null(value=False) for c in amounts) & ~pl.col(_BAD)
+    judged = commitments.with_pools(_judged(export, _values(export)), part.options)
     return (
-        _rejected(judged, export)
+        _rejected(judged.with_columns(_named(_of_pool())), export)
         .with_columns(pl.when(second).then([0, 1]).otherwise([0]).alias(_CHARGE))
         .explode(_CHARGE)
         .with_columns((pl.col(_CHARGE) == 1).alias(costs.SECOND))
@@ -67,6 +64,41 @@ def parse(export: Export, part: RawPart) -> pl.LazyFrame:
         )
         .select(pl.col(name) if name in _MADE else pl.lit(None, dtype=k).alias(name) for name, k in PARSED.items())
     )
+
+
+def under_commitments(part: RawPart) -> pl.LazyFrame | None:
+    """The fees and the credited usage of an export, where nothing is wrong with them; none of a FOCUS export."""
+    export = open_export(part.path)
+    if export.name == "FOCUS":
+        return None
+    if LINE in export.reads:  # most lines need not be read as JSON
+        rows = export.rows.filter(pl.col(LINE).str.contains(_COMMITS))
+    else:
+        cells_of = [export.cells[name][0] for name in ("credits", "sku.description") if name in export.cells]
+        rows = export.rows.filter(
+            pl.any_horizontal(cell.cast(pl.String).str.contains(_COMMITS).fill_null(value=False) for cell in cells_of)
+        )
+    fewer = replace(export, rows=rows, reads=())
+    return _judged(fewer, _values(fewer)).filter(~pl.col(_BAD)).rename({ROW_INDEX: "row"})
+
+
+def _judged(export: Export, values: pl.LazyFrame) -> pl.LazyFrame:
+    """The values with their periods, and whether anything keeps the row from being a charge."""
+    # each stage is computed once and read by the next: cells, values, what is wrong with a row, charges
+    return values.with_columns(_named(dimensions.periods())).with_columns(
+        pl.any_horizontal(c.fill_null(value=False) for c in _conditions(export)).alias(_BAD)
+    )
+
+
+def _of_pool() -> dict[str, pl.Expr]:
+    """What the pool of a row says of it: the fee that usage has used, or what of a fee nothing used."""
+    pooled, taken = pl.col(commitments.RATE).is_not_null(), -pl.col(credits.TAKEN)
+    first = pl.when(pl.col(commitments.FIRST) == pl.col(ROW_INDEX)).then(commitments.REST).otherwise(0)
+    return {
+        costs.POOL_SHARE: pl.when(pooled & ~costs.CREDITED_FEES).then(commitments.share(taken) + first),
+        costs.POOL_UNUSED: pl.when(pooled & costs.DIVIDES).then(commitments.unused("cost")),
+        costs.POOL_FEE_ID: pl.when(pooled).then(commitments.FEE_ID),
+    }
 
 
 def _values(export: Export) -> pl.LazyFrame:

@@ -6,25 +6,27 @@ which Google invoices; a negative net stays negative. Discounts: credits that lo
 | row | category, frequency, pricing | Billed | Effective | Contracted | List |
 |---|---|---|---|---|---|
 | regular | Usage, Usage-Based, Standard (spot: Dynamic) | cost | cost + discounts | cost | cost at list |
-| ... under a commitment (credit or consumption model) | Committed, Used | cost | cost + discounts | cost | at list |
-| regular, fee of a commitment | Purchase, Recurring, Standard | cost | cost | cost | cost |
-| ... with FEE_UTILIZATION_OFFSET | Purchase, Recurring, Standard | cost | 0 | cost | cost |
+| ... under a commitment (consumption model) | Committed, Used | cost | cost + discounts | cost | at list |
+| ... under a commitment (credit) | Committed, Used | cost | cost + discounts + its share of the fee | cost | at list |
+| regular, fee of a commitment | Purchase, Recurring, Standard | cost | 0 | cost | cost |
+| ... which no pool divides | Purchase, Recurring, Standard | cost | cost + discounts | cost | cost |
 | tax | Tax, Recurring | cost | cost + discounts | cost | cost |
 | adjustment | Adjustment, One-Time, Other | cost | cost + discounts | cost | cost |
 | rounding_error, and any other type | Adjustment, One-Time, Other | cost | cost + discounts | cost | cost |
 | the row's credits | Credit, Usage-Based, Other | credits | credits - discounts | credits | 0 |
 | ... of a fee with FEE_UTILIZATION_OFFSET | Usage, Usage-Based, Committed, Unused | credits | cost + credits | 0 | 0 |
+| unused part of a credited fee | Usage, Usage-Based, Committed, Unused | 0 | fee x (1 - used_ratio) | 0 | 0 |
 
 Commitments: a fee is billed as its term runs, and nothing is paid upfront, so no cost moves between days. Where usage
-is credited (COMMITTED_USAGE_DISCOUNT, ..._DOLLAR_BASE), the fee is the cost of what was committed, used or not. Where
+is credited (COMMITTED_USAGE_DISCOUNT, ..._DOLLAR_BASE), the credits have used a part of the fee: commitments.py. Where
 usage is priced by its consumption model, the fee is offset by what usage has paid: the rest of it is what was unused.
 
 Corrections: transaction_type CORRECTION, or adjustment_info that corrects or negates. They keep their category and
 sign, stand in the month that invoices them, and their charge period says what they correct.
 
-Source: schema and credit types of Cloud Billing, from notes of 2026-11-21; FOCUS 1.4. Names of fee SKUs and consumption
-models: Google Cloud's sample queries for CUDs. How a fee is offset is worked out from the credit type's name, and not
-checked against a real bill: none with FEE_UTILIZATION_OFFSET was at hand.
+Source: schema and credit types of Cloud Billing, read 2026-11-21: of FEE_UTILIZATION_OFFSET it says that a fully used
+commitment's offset brings the fee to zero while its usage is charged at the discounted price. FOCUS 1.4. Names of fee
+SKUs and consumption models: Google Cloud's sample queries for CUDs. No real bill with an offset was at hand.
 """
 
 from typing import Final
@@ -44,6 +46,9 @@ UNDER_COMMITMENT: Final = r"(?i)\bcommit|\bCUDs?\b"
 TOTAL: Final = pl.col(credits.TOTAL)
 
 _ZERO: Final = pl.lit(0, dtype=s.MONEY)
+POOL_SHARE, POOL_UNUSED, POOL_FEE_ID = "pool share", "pool unused", "pool fee"
+"""What commitments.py knows of a row's pool: the fee that the row has used, or of a fee what nothing used."""
+
 _second: Final = pl.col(SECOND)
 _type: Final = pl.col("cost_type").str.to_lowercase()
 _regular: Final = _type.fill_null("regular") == "regular"
@@ -56,7 +61,15 @@ _model: Final = pl.concat_str(
 _spot: Final = pl.col("sku.description").str.contains(SPOT).fill_null(value=False) | _model.str.contains(SPOT)
 _credited: Final = pl.col(credits.COMMITMENT).is_not_null()
 _committed: Final = _metered & (_credited | _model.str.contains(UNDER_COMMITMENT)) & ~_spot
-_unused: Final = _second & _offset
+_divided: Final = pl.col(POOL_UNUSED).is_not_null()
+_unused: Final = _second & (_offset | _divided)
+CREDITED_FEES: Final = _fee & ~_offset
+METERED: Final = _metered
+DIVIDES: Final = _fee & (pl.col(credits.TOTAL) == 0)
+"""Fees whose used part can move to the usage: a fee with credits of its own keeps its cost."""
+_priced: Final = pl.when(pl.col("cost") != 0).then("cost")
+COVERED: Final = -pl.col("usage.amount_in_pricing_units") * pl.col(credits.TAKEN) / _priced
+"""The quantity of a usage row that its committed credit has paid for."""
 
 
 def four_costs() -> dict[str, pl.Expr]:
@@ -69,10 +82,11 @@ def four_costs() -> dict[str, pl.Expr]:
         s.BILLED_COST: pl.when(_second).then(TOTAL).otherwise(billed),
         s.EFFECTIVE_COST: (
             pl.when(pl.col("rejected")).then(billed)
+            .when(_second & _divided).then(POOL_UNUSED)
             .when(_unused).then(cost + TOTAL)
             .when(_second).then(TOTAL - discounts)
-            .when(_offset).then(_ZERO)
-            .otherwise(cost + discounts)
+            .when(_offset | _divided).then(_ZERO)
+            .otherwise(cost + discounts + pl.col(POOL_SHARE).fill_null(_ZERO))
         ),
         s.CONTRACTED_COST: pl.when(_unused).then(_ZERO).when(_second).then(TOTAL).otherwise(cost),
         s.LIST_COST: pl.when(_second).then(_ZERO).otherwise(at_list),
@@ -119,14 +133,23 @@ def commitments() -> dict[str, pl.Expr]:
     known = used | _unused | _fee
     by_money = _offset | pl.col("sku.description").str.contains(BY_MONEY)
     spend = pl.when(_fee).then(by_money).otherwise(pl.col(credits.BY_MONEY).fill_null(value=True))
+    fee_quantity = pl.col("usage.amount_in_pricing_units")
+    in_units = (
+        pl.when(_unused).then(fee_quantity * pl.col(POOL_UNUSED) / _priced)
+        .when(pl.col(POOL_SHARE).is_not_null()).then(COVERED)
+        .otherwise(fee_quantity)
+    )  # fmt: skip
+    in_money = pl.when(_unused | _credited.not_()).then(s.EFFECTIVE_COST).otherwise(
+        pl.coalesce(POOL_SHARE, s.EFFECTIVE_COST)
+    )  # fmt: skip
     quantity = (
-        pl.when(used | _unused).then(pl.when(spend).then(s.EFFECTIVE_COST).otherwise("usage.amount_in_pricing_units"))
+        pl.when(used | _unused).then(pl.when(spend).then(in_money).otherwise(in_units))
         .when(_fee & ~_second).then(pl.when(spend).then("cost").otherwise("usage.amount_in_pricing_units"))
     )  # fmt: skip
     unit = pl.when(spend).then(s.BILLING_CURRENCY).otherwise("usage.pricing_unit")
     return {
         s.COMMITMENT_DISCOUNT_ID: pl.when(known).then(
-            pl.coalesce("subscription.instance_id", credits.COMMITMENT, "consumption_model.id", "sku.id")
+            pl.coalesce(POOL_FEE_ID, "subscription.instance_id", credits.COMMITMENT, "consumption_model.id", "sku.id")
         ),
         s.COMMITMENT_DISCOUNT_CATEGORY: (
             pl.when(~known).then(None).when(spend).then(pl.lit("Spend")).otherwise(pl.lit("Usage"))

@@ -20,7 +20,7 @@ import polars as pl
 
 from finops import schema as s
 
-TOTAL, DISCOUNT, OFFSET = "credits total", "credits discount", "credits offset"
+TOTAL, DISCOUNT, TAKEN, OFFSET = "credits total", "credits discount", "credits committed", "credits offset"
 NAMES, TYPES, COMMITMENT, BY_MONEY, BAD = (
     "credits names", "credits types", "credits commitment", "credits by money", "credits bad",
 )  # fmt: skip
@@ -37,8 +37,8 @@ DISCOUNTS: Final = (
 _OFFSETS: Final = "FEE_UTILIZATION_OFFSET"
 _KIND: Final = pl.Struct(
     {
-        TOTAL: s.MONEY, DISCOUNT: s.MONEY, OFFSET: s.MONEY, NAMES: pl.String(), TYPES: pl.String(),
-        COMMITMENT: pl.String(), BY_MONEY: pl.Boolean(), BAD: pl.Boolean(),
+        TOTAL: s.MONEY, DISCOUNT: s.MONEY, TAKEN: s.MONEY, OFFSET: s.MONEY, NAMES: pl.String(),
+        TYPES: pl.String(), COMMITMENT: pl.String(), BY_MONEY: pl.Boolean(), BAD: pl.Boolean(),
     }
 )  # fmt: skip
 _DIGITS: Final = Decimal("1e-18")
@@ -86,6 +86,7 @@ def _summed(text: str | None) -> dict[str, Any]:
     return {
         TOTAL: None if found is None else sum((amount for _, amount, _ in credits), Decimal(0)),
         DISCOUNT: total(*DISCOUNTS),
+        TAKEN: total(*COMMITTED),
         OFFSET: total(_OFFSETS),
         NAMES: "; ".join(names) or None,
         TYPES: ", ".join(dict.fromkeys(kind for kind, _, _ in credits if kind)) or None,
