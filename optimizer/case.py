@@ -1,11 +1,12 @@
 """One case to solve: a scenario under a policy, from the program to a plan that has passed its check."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
 from finops.errors import FinopsError
 from optimizer import check, costing, feasibility, policies, terms
-from optimizer.plan import Plan, Purchase, Spare, Use
+from optimizer.plan import Cover, Move, Plan, Presence, Promise, Purchase, Spare, Use
 from optimizer.program import Program, Row, build
 from optimizer.scenario import Scenario
 from optimizer.solve import DEFAULTS, Settings, Solution, solve
@@ -73,7 +74,9 @@ def solve_case(case: Case) -> Outcome:
 
 def _unserved(program: Program) -> str | None:
     """Workloads with months in which nothing that may serve them stands yet, or still, in words."""
-    used = {(index[0], index[2]) for family in (program.x, program.a) for index in family}
+    used = {
+        (w, month) for family in (program.x, program.a) for (w, _, t, _, _) in family for month in program.period[t]
+    }
     reasons = []
     for w in program.scenario.workloads:
         spans = [range(t, t + 1) for t in program.months]
@@ -91,23 +94,32 @@ def _unserved(program: Program) -> str | None:
 
 
 def extract(program: Program, solution: Solution) -> Plan:
-    """The plan that the solved program holds, costed from its schedule."""
-    uses = tuple(
-        Use(str(w), str(o), int(t), int(b), int(s), _capacity(program, str(w), str(o), share))
-        for family in (program.x, program.a)
-        for (w, o, t, b, s), variable in family.items()
-        if (share := variable.varValue or 0.0) > NOISE
-    )
+    """The plan that the solved program holds, by months and costed from its schedule."""
+    scenario = program.scenario
+    uses = tuple(_uses(program))
     purchases = tuple(Purchase(k, t, n) for (k, t), y in program.y.items() if (n := round(y.varValue or 0)) > 0)
     spares = tuple(Spare(k, t, n) for (k, t), held in program.held.items() if (n := round(held.varValue or 0)) > 0)
-    lines = costing.cost_lines(program.scenario, uses, purchases)
-    closing = costing.closing_value(program.scenario, purchases)
+    promises = tuple(Promise(j, t, n) for (j, t), q in program.q.items() if (n := _digits(q.varValue)) > 0)
+    covers = tuple(
+        Cover(j, o, month, b, s, n)
+        for (j, o, t, b, s), e in program.e.items()
+        if (n := _digits(e.varValue)) > 0
+        for month in program.period[t]
+    )
+    moves = tuple(
+        Move(w, origin, place, t, terms.moving_cost(scenario, scenario.workload(w), origin))
+        for (w, origin, place, t), moved in program.move.items()
+        if round(moved.varValue or 0)
+    )
+    lines = costing.cost_lines(scenario, uses, purchases, promises, covers)
+    closing = costing.closing_value(scenario, purchases, promises)
+    of_courses = (costing.cost_lines(scenario, uses, purchases, promises, covers, course=s) for s in program.courses)
     return Plan(
-        scenario=program.scenario.name,
+        scenario=scenario.name,
         policy=program.policy.name,
-        currency=program.scenario.currency,
+        currency=scenario.currency,
         status=solution.status,
-        cost=costing.present_value(program.scenario, lines) - closing,
+        cost=costing.present_value(scenario, lines, moves) - closing,
         closing_value=closing,
         objective=solution.objective,
         bound=solution.bound,
@@ -116,10 +128,32 @@ def extract(program: Program, solution: Solution) -> Plan:
         purchases=purchases,
         spares=spares,
         lines=lines,
+        promises=promises,
+        covers=covers,
+        presences=tuple(
+            Presence(w, place, month)
+            for (w, place, t), here in program.z.items()
+            if round(here.varValue or 0)
+            for month in program.period[t]
+        ),
+        moves=moves,
+        course_costs=tuple(costing.present_value(scenario, of, moves) - closing for of in of_courses),
     )
 
 
-def _capacity(program: Program, workload: str, option: str, share: float) -> Decimal:
+def _uses(program: Program) -> Iterator[Use]:
     scenario = program.scenario
-    capacity = share * program.capacity(scenario.workload(workload), scenario.option(option))
-    return Decimal(f"{capacity:.{DIGITS}g}")
+    for family in (program.x, program.a):
+        for (w, o, t, b, s), variable in family.items():
+            if (share := variable.varValue or 0.0) <= NOISE:
+                continue
+            workload = scenario.workload(w)
+            peak = program.capacity(workload, scenario.option(o))
+            for month in program.period[t]:
+                if capacity := _digits(share * program.level(workload, month, s) * peak):
+                    yield Use(w, o, month, b, s, capacity)
+
+
+def _digits(value: float | None) -> Decimal:
+    """A value of the solver as a Decimal, without what is its rounding."""
+    return Decimal(0) if not value or value <= NOISE else Decimal(f"{value:.{DIGITS}g}")

@@ -6,6 +6,7 @@ WORKLOAD_RULES, SITE_RULES or PLAN_RULES, so that a plan can be priced without t
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 
 from finops.errors import ConfigError
 from optimizer import terms
@@ -67,7 +68,7 @@ def hosting(workload: Workload, option: Option) -> Reason:
 
 def accelerator(workload: Workload, option: Option) -> Reason:
     """The accelerator is one that the workload allows."""
-    if isinstance(option, Metered) or not workload.allowed_accelerators:
+    if option.hosting == "api" or isinstance(option, Metered) or not workload.allowed_accelerators:
         return None
     if option.accelerator not in workload.allowed_accelerators:
         return f"it runs on {', '.join(workload.allowed_accelerators)} only; this has {option.accelerator or 'none'}"
@@ -76,7 +77,7 @@ def accelerator(workload: Workload, option: Option) -> Reason:
 
 def memory(workload: Workload, option: Option) -> Reason:
     """The accelerators of one instance together hold one copy of the model."""
-    if isinstance(option, Metered) or not workload.accelerator_memory_gib:
+    if option.hosting == "api" or isinstance(option, Metered) or not workload.accelerator_memory_gib:
         return None
     if option.accelerator_memory_gib is None:
         return (
@@ -118,6 +119,13 @@ def availability(scenario: Scenario, option: Option) -> Reason:
     return None
 
 
+def carbon(scenario: Scenario, option: Option) -> Reason:
+    """Where emissions are capped, those of the option are known."""
+    if not scenario.rules.carbon_kg_per_month or terms.kg_is_stated(option):
+        return None
+    return "emissions are capped; the electricity or the carbon intensity of this option is not stated"
+
+
 PAIR_RULES: tuple[Callable[[Workload, Option], Reason], ...] = (
     use, unit, residency, latency, hosting, accelerator, memory, interruptibility, throughput,
 )  # fmt: skip
@@ -128,7 +136,7 @@ def excluded(scenario: Scenario, workload: Workload, option: Option) -> list[Exc
     if (other := use(workload, option)) is not None:  # what else speaks against it is beside the point
         return [Exclusion(workload.name, option.name, use.__name__, other)]
     found = [(rule.__name__, rule(workload, option)) for rule in PAIR_RULES]
-    found.append((availability.__name__, availability(scenario, option)))
+    found += [(rule.__name__, rule(scenario, option)) for rule in (availability, carbon)]
     return [Exclusion(workload.name, option.name, rule, reason) for rule, reason in found if reason is not None]
 
 
@@ -199,9 +207,11 @@ def lifted(scenario: Scenario, rule: str) -> Scenario:
     if rule in SITE_RULES:
         sites = tuple(s.model_copy(update=SITE_RULES[rule]) for s in scenario.sites)
         return scenario.model_copy(update={"sites": sites})
-    if rule == "quota":
-        options = tuple(o.model_copy(update={"quota": None}) for o in scenario.options)
-        return scenario.model_copy(update={"options": options})
+    if rule in OPTION_RULES:
+        key = OPTION_RULES[rule]
+        options = tuple(o.model_copy(update={key: None}) if hasattr(o, key) else o for o in scenario.options)
+        promised = tuple(j.model_copy(update={key: None}) if hasattr(j, key) else j for j in scenario.spend_commitments)
+        return scenario.model_copy(update={"options": options, "spend_commitments": promised})
     return scenario.model_copy(update={"rules": scenario.rules.model_copy(update=PLAN_RULES[rule])})
 
 
@@ -211,16 +221,20 @@ WORKLOAD_RULES: dict[str, dict[str, object]] = {
     "hosting": {"allowed_hosting": ()},
     "accelerator": {"allowed_accelerators": ()},
     "spot_share": {"spot_share_ratio": None},
+    "presence": {"max_locations": None, "least_share_ratio": Decimal(0)},
+    "move": {"moving": None},
 }
+OPTION_RULES: dict[str, str] = {"quota": "quota", "api_rate_limit": "rate_limit_per_minute"}
 SITE_RULES: dict[str, dict[str, object]] = {"spare": {"spare": 0}, "on_prem_power": {"power_limit_kw": None}}
 PLAN_RULES: dict[str, dict[str, object]] = {
     "budget": {"budget_per_year": ()},
     "capex_budget": {"capex_budget_per_year": ()},
     "provider_share": {"provider_share_ratio": {}},
+    "carbon": {"carbon_kg_per_month": ()},
 }
 
 
 def stated_rules(scenario: Scenario) -> list[str]:
     """The rules that this scenario states and could be lifted, in the order in which they are explained."""
-    rules = [*WORKLOAD_RULES, *PLAN_RULES, *SITE_RULES, "quota"]
+    rules = [*WORKLOAD_RULES, *PLAN_RULES, *SITE_RULES, *OPTION_RULES]
     return [r for r in rules if lifted(scenario, r) != scenario]

@@ -44,7 +44,13 @@ class _Option(Record):
     """The only workloads that may use this option; empty means any."""
     available_from: Month | None = None
     quota: Amount | None = None
-    """The most capacity of this option at any time: instances, blocks, or units per hour of a metered option."""
+    """The most of this option at any time: instances, blocks, or units per hour of a metered option."""
+    location: Annotated[str, Field(min_length=1)] | None = None
+    """Where data and services must be moved to; by default the site, else provider and region."""
+    egress_price_per_gib: Amount = Decimal(0)
+    """What moving data away from here costs."""
+    grid_kg_per_kwh: Amount | None = None
+    """Carbon intensity of the electricity here, kg CO2e per kWh."""
     price_change_ratio_per_year: Change = Decimal(0)
 
 
@@ -59,7 +65,13 @@ class _Machine(_Option):
     """The share of its capacity that is planned to be used."""
 
 
-class Rented(_Machine):
+class _Hosted(_Machine):
+    power_kw: Amount | None = None
+    """Electrical power of one instance as its provider or a study states it, without PUE."""
+    pue: Annotated[Decimal, Field(ge=1)] = Decimal(1)
+
+
+class Rented(_Hosted):
     """An instance rented by the hour; one capacity-hour is one instance-hour."""
 
     kind: Literal["on_demand", "spot"]
@@ -78,15 +90,20 @@ class Metered(_Option):
     unit: Unit
     price: Price
     """Per unit."""
+    rate_limit_per_minute: Amount | None = None
+    """The most units that the provider takes in a minute, from all workloads together."""
+    kwh_per_unit: Amount | None = None
+    """Electricity of one unit at the meter, as its provider or a study states it."""
 
 
-class Reservation(_Machine):
-    """An instance paid for a whole term, used or not.
+class Reservation(_Hosted):
+    """Capacity paid for a whole term, used or not.
 
-    A reservation proper, or an on-demand instance that is kept running and so is paid for whole months: `monthly`.
+    A reservation proper; an on-demand instance that is kept running and so is paid for whole months: `monthly`; or
+    units of a model API's provisioned throughput: `provisioned`.
     """
 
-    kind: Literal["reservation", "monthly"]
+    kind: Literal["reservation", "monthly", "provisioned"]
     hosting: Hosting = "cloud"
     price: Price
     """Per instance-hour of the term."""
@@ -130,6 +147,27 @@ class Server(_Machine):
     def hosting(self) -> Hosting:
         """Where it stands."""
         return self.kind
+
+
+class SpendCommitment(Record):
+    """A promise to spend so much money per hour for a term, for which the options it covers cost less.
+
+    AWS's savings plans and Google's flexible commitments are of this kind. What is not used is paid all the same.
+    """
+
+    name: Name
+    provider: Annotated[str, Field(min_length=1)]
+    discount_ratio: Annotated[dict[Name, Annotated[Decimal, Field(ge=0, lt=1)]], Field(min_length=1)]
+    """What each covered option, rented by the hour, costs less under it, as a share of its price of the first year."""
+    term_months: Annotated[int, Field(ge=1, le=60)]
+    available_from: Month | None = None
+    quota: Amount | None = None
+    """The most money per hour that is promised at any time."""
+    standing: Amount = Decimal(0)
+    """Money per hour that is already promised when the horizon starts."""
+    standing_months_left: Annotated[int, Field(ge=0)] = 0
+    source: Annotated[str, Field(min_length=1)]
+    date: date
 
 
 PayAsYouGo = Rented | Metered

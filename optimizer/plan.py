@@ -36,8 +36,49 @@ class Spare:
 
 
 @dataclass(frozen=True)
+class Promise:
+    """A spend commitment entered in a month: so much money per hour, for its term."""
+
+    commitment: str
+    month: int
+    money_per_hour: Decimal
+
+
+@dataclass(frozen=True)
+class Cover:
+    """Capacity of a rented option that a spend commitment pays for, capacity-hours per hour."""
+
+    commitment: str
+    option: str
+    month: int
+    block: int
+    course: int
+    capacity: Decimal
+
+
+@dataclass(frozen=True)
+class Presence:
+    """A location at which a workload is set up in a month, in use or not."""
+
+    workload: str
+    location: str
+    month: int
+
+
+@dataclass(frozen=True)
+class Move:
+    """A workload set up at another location in a month, from one where it was the month before, and what that costs."""
+
+    workload: str
+    origin: str
+    location: str
+    month: int
+    cost: Decimal
+
+
+@dataclass(frozen=True)
 class CostLine:
-    """Expected cash for one option in one month: pay-as-you-go use or running cost, and purchases."""
+    """Expected cash in one month for an option or a spend commitment: use or running cost, and purchases."""
 
     option: str
     month: int
@@ -54,8 +95,10 @@ class CostLine:
 class Plan:
     """A placement of every workload over the horizon.
 
-    cost: present value of all cash less closing_value. closing_value: what owned servers are still worth, less what is
-    owed on commitments beyond the horizon, discounted. objective, bound and gap_ratio are the solver's.
+    cost: expected present value of all cash less closing_value. closing_value: what owned servers are still worth, less
+    what is owed on commitments beyond the horizon, discounted. course_costs: the cost in each demand scenario.
+    objective, bound and gap_ratio are the solver's; the objective is the cost, or with risk aversion the weighted sum
+    of it and the mean of its costliest share.
     """
 
     scenario: str
@@ -71,11 +114,16 @@ class Plan:
     purchases: tuple[Purchase, ...]
     spares: tuple[Spare, ...]
     lines: tuple[CostLine, ...]
+    promises: tuple[Promise, ...] = ()
+    covers: tuple[Cover, ...] = ()
+    presences: tuple[Presence, ...] = ()
+    moves: tuple[Move, ...] = ()
+    course_costs: tuple[Decimal, ...] = ()
 
     @property
     def cash(self) -> Decimal:
         """All cash over the horizon, undiscounted."""
-        return sum((line.cash for line in self.lines), Decimal(0))
+        return sum((line.cash for line in self.lines), Decimal(0)) + sum((m.cost for m in self.moves), Decimal(0))
 
     @property
     def capex(self) -> Decimal:
@@ -87,4 +135,6 @@ class Plan:
         totals = dict.fromkeys(months, Decimal(0))
         for line in self.lines:
             totals[line.month] += line.cash
+        for move in self.moves:
+            totals[move.month] += move.cost
         return list(totals.values())

@@ -24,6 +24,11 @@ class Policy:
     hosting: frozenset[str] | None = None
     today_only: bool = False
 
+    @property
+    def may_commit(self) -> bool:
+        """Whether it allows new spend commitments."""
+        return not self.today_only and (self.kinds is None or "reservation" in self.kinds)
+
 
 POLICIES: dict[str, Policy] = {
     p.name: p
@@ -33,7 +38,7 @@ POLICIES: dict[str, Policy] = {
         Policy("cloud_on_demand", "All cloud, on demand", BY_USE, CLOUD),
         Policy("cloud_committed", "All cloud, with commitments", BY_USE | {"reservation"}, CLOUD),
         Policy("on_prem", "All on own servers", OWNED),
-        Policy("api_only", "Model APIs only", frozenset({"api"})),
+        Policy("api_only", "Model APIs only", frozenset({"api", "provisioned"})),
     )
 }
 

@@ -1,24 +1,31 @@
 """The mixed-integer program: its sets, its coefficients as floats, its variables, and its objective.
 
-Months t, load blocks b and demand scenarios s are numbered; workloads and options go by name. The first stage (y, held,
-open) is the same in all s, the second (x, a) is chosen for each. So that the smallest workload is solved as exactly as
-the largest, x and a are in shares of their workload's peak; `capacity` turns them into capacity-hours per hour.
+Months t, load blocks b and demand scenarios s are numbered; workloads, options and commitments go by name. The first
+stage (y, q, held, open, z, move) is the same in all s, the second (x, a, e) is chosen for each. So that the smallest
+workload is solved as exactly as the largest, x and a are in shares of their workload's peak; `capacity` turns them into
+capacity-hours per hour.
+
+Where a scenario decides by the quarter after some months, the months of a quarter share their variables, which stand
+under its first month: x and a follow the demand of each month by `level`, the others stay as they are. A plan is
+written out by months all the same, and keeps every rule in each of them.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import pulp
 
 from optimizer import constraints, feasibility, policies, terms
-from optimizer.options import Block, PayAsYouGo
+from optimizer.dominance import never_better
+from optimizer.options import Block, Option, PayAsYouGo, Server, SpendCommitment
 from optimizer.policies import Policy
 from optimizer.scenario import Scenario, Workload
 
 Index = tuple[str | int, ...]
 Parts = list[tuple[pulp.LpVariable, float]]
+MONTHS_PER_QUARTER = 3
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,7 @@ class Program:
     """A scenario under a policy, as variables and rows; `forbidden` pairs (workload, option) are left out.
 
     A forbidden option may still serve until another one can stand, or the question of what else could would be moot.
+    serving and using hold x and a again, by who is served and by what is used.
     """
 
     scenario: Scenario
@@ -42,11 +50,19 @@ class Program:
     forbidden: frozenset[tuple[str, str]] = frozenset()
     problem: pulp.LpProblem = field(default_factory=lambda: pulp.LpProblem("placement", pulp.LpMinimize))
     rows: list[Row] = field(default_factory=list)
-    x: dict[Index, pulp.LpVariable] = field(default_factory=dict)
-    a: dict[Index, pulp.LpVariable] = field(default_factory=dict)
+    x: dict[tuple[str, str, int, int, int], pulp.LpVariable] = field(default_factory=dict)
+    a: dict[tuple[str, str, int, int, int], pulp.LpVariable] = field(default_factory=dict)
+    e: dict[tuple[str, str, int, int, int], pulp.LpVariable] = field(default_factory=dict)
     y: dict[tuple[str, int], pulp.LpVariable] = field(default_factory=dict)
+    q: dict[tuple[str, int], pulp.LpVariable] = field(default_factory=dict)
     held: dict[tuple[str, int], pulp.LpVariable] = field(default_factory=dict)
     open: dict[tuple[str, int], pulp.LpVariable] = field(default_factory=dict)
+    z: dict[tuple[str, str, int], pulp.LpVariable] = field(default_factory=dict)
+    move: dict[tuple[str, str, str, int], pulp.LpVariable] = field(default_factory=dict)
+    eta: pulp.LpVariable | None = None
+    xi: dict[int, pulp.LpVariable] = field(default_factory=dict)
+    serving: dict[Index, list[tuple[Option, pulp.LpVariable]]] = field(default_factory=lambda: defaultdict(list))
+    using: dict[Index, list[tuple[Workload, pulp.LpVariable]]] = field(default_factory=lambda: defaultdict(list))
 
     # ------------------------------------------------------------------------------------------------------------- sets
     @property
@@ -70,7 +86,25 @@ class Program:
         end = self.scenario.horizon_months
         return [range(start, min(start + 12, end)) for start in range(0, end, 12)]
 
-    def permitted(self, workload: Workload, option: PayAsYouGo | Block, month: int) -> bool:
+    @cached_property
+    def periods(self) -> list[range]:
+        """Months that are decided together: single ones, then quarters where the scenario says so."""
+        end = self.scenario.horizon_months
+        single = min(self.scenario.quarters_after_months or end, end)
+        quarters = range(single, end, MONTHS_PER_QUARTER)
+        return [range(t, t + 1) for t in range(single)] + [range(t, min(t + MONTHS_PER_QUARTER, end)) for t in quarters]
+
+    @cached_property
+    def start(self) -> list[int]:
+        """The first month of each month's period."""
+        return [period.start for period in self.periods for _ in period]
+
+    @cached_property
+    def period(self) -> dict[int, range]:
+        """The months of the period that starts in a month."""
+        return {period.start: period for period in self.periods}
+
+    def permitted(self, workload: Workload, option: Option, month: int) -> bool:
         """Whether rules and policy let the workload use the option in that month."""
         pair = (workload.name, option.name)
         if pair not in self.pairs or pair not in self._useful:
@@ -80,6 +114,11 @@ class Program:
         if month < self._bridge[workload.name]:
             return policies.bridges(workload, option)
         return policies.follows(self.policy, workload, option, self._exempt)
+
+    @cached_property
+    def dropped(self) -> dict[tuple[str, str], str]:
+        """Pairs (workload, option) that can never be better than another option, which is named."""
+        return never_better(self.scenario, self.pairs & self._useful, self.permitted)
 
     @cached_property
     def _alternative(self) -> dict[str, int]:
@@ -108,19 +147,63 @@ class Program:
     # ----------------------------------------------------------------------------------------------------- coefficients
     def has_demand(self, workload: Workload) -> bool:
         """Whether it needs anything at all."""
-        return any(terms.demand_of_month(workload, t) for t in self.months)
+        return any(any(rates) for rates in self._rates[workload.name])
 
     def hours(self, block: int) -> float:
         """h[b]: hours of a load block in a month."""
-        return float(terms.hours_of_block(self.scenario, block))
+        return self._hours[block]
+
+    @cached_property
+    def _hours(self) -> list[float]:
+        return [float(terms.hours_of_block(self.scenario, b)) for b in self.blocks]
+
+    @cached_property
+    def _rates(self) -> dict[str, list[list[float]]]:
+        """Mean units per hour of each workload in each demand scenario and month."""
+        hours = float(terms.HOURS_PER_MONTH)
+        return {
+            w.name: [
+                [
+                    float(terms.demand_of_month(w, t) * terms.course_ratio(self.scenario, w, t, s)) / hours
+                    for t in self.months
+                ]
+                for s in self.courses
+            ]
+            for w in self.scenario.workloads
+        }
 
     def demand(self, workload: Workload, month: int, block: int, course: int) -> float:
-        """D[w,t,b,s] in shares of the workload's peak."""
-        return float(terms.demand_rate(self.scenario, workload, month, block, course)) / self.peak(workload)
+        """D[w,t,b,s] in shares of the workload's peak; of a quarter, that of its highest month."""
+        ratio = float(terms.block_ratio(self.scenario, workload, block))
+        return self._highest(workload, month, course) * ratio / self.peak(workload)
 
     def amount(self, workload: Workload, window: range, course: int) -> float:
-        """A[w,v,s] in hours of the workload's peak."""
-        return float(terms.window_amount(self.scenario, workload, window, course)) / self.peak(workload)
+        """A[w,v,s] in hours of the workload's peak; of monthly windows in a quarter, that of its highest month."""
+        hours = float(terms.HOURS_PER_MONTH)
+        if len(window) == 1:
+            return self._highest(workload, window.start, course) * hours / self.peak(workload)
+        rates = self._rates[workload.name][course]
+        return sum(rates[t] for t in window) * hours / self.peak(workload)
+
+    def _highest(self, workload: Workload, month: int, course: int) -> float:
+        rates = self._rates[workload.name][course]
+        return max(rates[t] for t in self.period[self.start[month]])
+
+    def level(self, workload: Workload, month: int, course: int) -> float:
+        """How high a month's use is against the variable of its period: as its demand is; 1 within a longer window."""
+        if len(self.period[self.start[month]]) == 1 or workload.window_months not in (None, 1):
+            return 1.0
+        return self._levels[workload.name][course][month]
+
+    @cached_property
+    def _levels(self) -> dict[str, list[list[float]]]:
+        return {
+            w.name: [
+                [rate / (self._highest(w, t, s) or 1.0) for t, rate in enumerate(self._rates[w.name][s])]
+                for s in self.courses
+            ]
+            for w in self.scenario.workloads
+        }
 
     def peak(self, workload: Workload) -> float:
         """The highest rate of a workload, units per hour; of work that can wait, the mean of its fullest window."""
@@ -130,21 +213,17 @@ class Program:
     def _peaks(self) -> dict[str, float]:
         peaks = {}
         for w in self.scenario.workloads:
+            courses = self._rates[w.name]
             if w.window_months is None:
-                slots = ((t, b, s) for t in self.months for b in self.blocks for s in self.courses)
-                rates = [float(terms.demand_rate(self.scenario, w, *slot)) for slot in slots]
+                ratio = max(float(terms.block_ratio(self.scenario, w, b)) for b in self.blocks)
+                peak = ratio * max(max(rates) for rates in courses)
             else:
-                month = float(terms.HOURS_PER_MONTH)
                 spans = terms.windows(self.scenario, w)
-                rates = [
-                    float(terms.window_amount(self.scenario, w, v, s)) / (len(v) * month)
-                    for v in spans
-                    for s in self.courses
-                ]
-            peaks[w.name] = max(rates) or 1.0
+                peak = max(sum(rates[t] for t in v) / len(v) for v in spans for rates in courses)
+            peaks[w.name] = peak or 1.0
         return peaks
 
-    def capacity(self, workload: Workload, option: PayAsYouGo | Block) -> float:
+    def capacity(self, workload: Workload, option: Option) -> float:
         """Capacity-hours per hour that the whole peak takes: peak / (u r), or peak / r of a block."""
         return self._capacities[workload.name, option.name]
 
@@ -163,29 +242,82 @@ class Program:
         """p[s]."""
         return float(self.scenario.demand_scenarios[course].probability)
 
+    def price(self, option: PayAsYouGo, month: int) -> float:
+        """c[o,t]."""
+        return self._prices[option.name][month]
+
+    @cached_property
+    def _prices(self) -> dict[str, list[float]]:
+        return {o.name: [float(terms.unit_price(o, t)) for t in self.months] for o in self.scenario.pay_as_you_go}
+
+    @cached_property
+    def discount(self) -> list[float]:
+        """delta[t]."""
+        return [float(terms.discount_factor(self.scenario, t)) for t in self.months]
+
+    def moving_cost(self, workload: Workload, origin: str) -> float:
+        """E[w,f,g], the same for all g."""
+        return float(terms.moving_cost(self.scenario, workload, origin)) if workload.moving is not None else 0.0
+
     # ------------------------------------------------------------------------------------------------------ expressions
-    def purchases(self, option: Block) -> Iterator[tuple[int, pulp.LpVariable]]:
+    def purchases(self, option: Block) -> list[tuple[int, pulp.LpVariable]]:
         """The months in which the block may be bought, with their variables."""
-        return ((t, self.y[option.name, t]) for t in self.months if (option.name, t) in self.y)
+        return self._purchases.get(option.name, [])
+
+    @cached_property
+    def _purchases(self) -> dict[str, list[tuple[int, pulp.LpVariable]]]:
+        found: dict[str, list[tuple[int, pulp.LpVariable]]] = defaultdict(list)
+        for (name, t), y in self.y.items():
+            found[name].append((t, y))
+        return found
 
     def active(self, option: Block, month: int) -> tuple[Parts, int]:
         """active[k,t] as terms and a constant: bought, arrived and not yet expired; and what stood before."""
         bought = [(y, 1.0) for t, y in self.purchases(option) if terms.serves(option, t, month)]
         return bought, terms.standing(option, month)
 
-    def use_cost(self, month: int, course: int) -> Parts:
-        """Cash for pay-as-you-go use in a month under a demand scenario: sum of h[b] c[o,t] x."""
+    def promised(self, commitment: SpendCommitment, month: int) -> tuple[Parts, float]:
+        """active[j,t], money per hour, as terms and a constant."""
+        entered = [
+            (q, 1.0) for (j, t), q in self.q.items() if j == commitment.name and terms.is_promised(commitment, t, month)
+        ]
+        return entered, float(terms.promised_before(commitment, month))
+
+    def work(self, workload: Workload, month: int, block: int, course: int, which: Callable[[Option], bool]) -> Parts:
+        """What a workload gets from the options of a kind, u r x and r a, in shares of its peak."""
+        found = self.serving.get((workload.name, self.start[month], block, course), ())
+        level = self.level(workload, month, course)
+        return [(variable, level) for o, variable in found if which(o)]
+
+    def use(self, option: Option, month: int, block: int, course: int) -> Parts:
+        """The capacity of an option that the workloads use."""
         return [
-            (x, self.hours(b) * price * self.capacity(w, o))
-            for o in self.scenario.pay_as_you_go
-            for price in [float(terms.unit_price(o, month))]
-            for w in self.scenario.workloads
-            for b in self.blocks
-            if (x := self.x.get((w.name, o.name, month, b, course))) is not None
+            (variable, self.capacity(w, option) * self.level(w, month, course))
+            for w, variable in self.using.get((option.name, self.start[month], block, course), ())
         ]
 
-    def block_cash(self, month: int) -> tuple[Parts, float]:
-        """Cash for blocks in a month as terms and a constant: F y and m active."""
+    def use_cost(self, months: Iterable[int], course: int, weight: Callable[[int], float] | None = None) -> Parts:
+        """Cash for pay-as-you-go use in months: sum of h[b] (c x - c e), each month times its weight."""
+        weights: dict[int, list[tuple[int, float]]] = defaultdict(list)
+        for t in months:
+            weights[self.start[t]].append((t, weight(t) if weight else 1.0))
+        parts: Parts = []
+        for start, of_months in weights.items():
+            for o in self.scenario.pay_as_you_go:
+                plain = sum(factor * self.price(o, t) for t, factor in of_months)
+                for b in self.blocks:
+                    for w, variable in self.using.get((o.name, start, b, course), ()):
+                        amount = plain
+                        if len(of_months) > 1 or self.start[of_months[0][0]] != of_months[0][0]:
+                            amount = sum(f * self.price(o, t) * self.level(w, t, course) for t, f in of_months)
+                        parts.append((variable, self.hours(b) * amount * self.capacity(w, o)))
+                    for j in self.scenario.spend_commitments:
+                        if (covered := self.e.get((j.name, o.name, start, b, course))) is not None:
+                            parts.append((covered, -self.hours(b) * plain))
+        return parts
+
+    def fixed_cash(self, month: int) -> tuple[Parts, float]:
+        """Cash that is the same in all demand scenarios, as terms and a constant: F y, m active, H promised, E move."""
         cash: Parts = []
         fixed = 0.0
         for k in self.scenario.blocks:
@@ -197,19 +329,48 @@ class Program:
                     cash.append((y, amount))
             if count := terms.standing(k, month):
                 fixed += count * float(terms.running_cost(k, -1, month))
+        for j in self.scenario.spend_commitments:
+            entered, before = self.promised(j, month)
+            cash += [(q, float(terms.HOURS_PER_MONTH)) for q, _ in entered]
+            fixed += before * float(terms.HOURS_PER_MONTH)
+        for (w, origin, _, t), move in self.move.items():
+            if t == month:
+                cash.append((move, self.moving_cost(self.scenario.workload(w), origin)))
         return cash, fixed
+
+    def first_stage_cost(self) -> tuple[Parts, float]:
+        """Discounted cash that is the same in all demand scenarios, less the discounted value left at the end."""
+        parts: Parts = []
+        constant = 0.0
+        for t in self.months:
+            cash, standing = self.fixed_cash(t)
+            parts += [(variable, self.discount[t] * amount) for variable, amount in cash]
+            constant += self.discount[t] * standing
+        for k in self.scenario.blocks:
+            for bought, y in self.purchases(k):
+                factor = terms.closing_factor(self.scenario, terms.closing_month(self.scenario, k, bought))
+                parts.append((y, -float(terms.closing_value(self.scenario, k, bought) * factor)))
+        for (name, bought), q in self.q.items():
+            owed = terms.owed_beyond(self.scenario, self.scenario.spend_commitment(name), bought)
+            parts.append((q, float(owed * terms.closing_factor(self.scenario, self.scenario.horizon_months))))
+        return parts, constant
+
+    def course_cost(self, course: int) -> Parts:
+        """Discounted cash for pay-as-you-go use under one demand scenario."""
+        return self.use_cost(self.months, course, lambda t: self.discount[t])
 
     def add(self, constraint: str, index: Index, sense: int, parts: Parts, rhs: float) -> None:
         """Add one row: sum of parts (sense) rhs, named after its constraint and index."""
         name = f"{constraint}({','.join(map(str, index))})".translate(_LP_NAME)
-        self.problem.addConstraint(pulp.LpConstraint(_summed(parts), sense=sense, name=name, rhs=rhs))
+        self.problem.addConstraint(pulp.LpConstraint(summed(parts), sense=sense, name=name, rhs=rhs))
         self.rows.append(Row(constraint, index))
 
 
 _LP_NAME = str.maketrans("-+[] ->/,", "_________")
 
 
-def _summed(parts: Parts) -> pulp.LpAffineExpression:
+def summed(parts: Parts) -> pulp.LpAffineExpression:
+    """The sum of terms, those of one variable together."""
     coefficients: dict[pulp.LpVariable, float] = {}
     for variable, coefficient in parts:
         coefficients[variable] = coefficients.get(variable, 0.0) + coefficient
@@ -225,46 +386,112 @@ def build(
 ) -> Program:
     """The program of a scenario under a policy, with every constraint of docs/model.md."""
     program = Program(scenario, policy, pairs, forbidden)
-    _add_variables(program)
+    _add_use(program)
+    _add_purchases(program)
+    _add_covers(program)
+    _add_sites(program)
+    _add_places(program)
     _set_objective(program)
     for constraint in constraints.CONSTRAINTS:
         constraint(program)
     return program
 
 
-def _add_variables(p: Program) -> None:
+def _add_use(p: Program) -> None:
+    """x and a."""
     for i, w in enumerate(p.scenario.workloads):
         for j, o in enumerate(p.scenario.options):
-            for t in p.months:
+            if (w.name, o.name) in p.dropped:
+                continue
+            for t in p.period:
                 if not p.permitted(w, o, t):
                     continue
                 if isinstance(o, PayAsYouGo) and terms.is_available(p.scenario, o, t):
                     kind, family = "x", p.x
-                elif not isinstance(o, PayAsYouGo) and _can_stand(p, o, t):
+                elif not isinstance(o, PayAsYouGo) and any(_can_stand(p, o, m) for m in p.period[t]):
                     kind, family = "a", p.a
                 else:
                     continue
                 for b in p.blocks:
                     for s in p.courses:
-                        name = f"{kind}_w{i}_o{j}_t{t:02d}_b{b}_s{s}"
-                        family[w.name, o.name, t, b, s] = p.problem.add_variable(name, lowBound=0)
-    used = {str(option) for _, option, *_ in p.a}
+                        variable = p.problem.add_variable(f"{kind}_w{i}_o{j}_t{t:02d}_b{b}_s{s}", lowBound=0)
+                        family[w.name, o.name, t, b, s] = variable
+                        p.serving[w.name, t, b, s].append((o, variable))
+                        p.using[o.name, t, b, s].append((w, variable))
+
+
+def _add_purchases(p: Program) -> None:
+    """y: each month of a quarter for what is kept by the month, else its first."""
+    used = {option for _, option, *_ in p.a}
     for j, k in enumerate(p.scenario.options):
-        if isinstance(k, PayAsYouGo):
+        if isinstance(k, PayAsYouGo) or k.name not in used:
             continue
-        for t in p.months:
-            if k.name in used and terms.may_be_bought(p.scenario, k, t):
-                p.y[k.name, t] = p.problem.add_variable(f"y_o{j}_t{t:02d}", lowBound=0, cat=pulp.LpInteger)
+        for t, period in p.period.items():
+            together = period if k.kind == "monthly" else period[:1]
+            bought = [m for m in together if terms.may_be_bought(p.scenario, k, m)]
+            if bought:
+                y = p.problem.add_variable(f"y_o{j}_t{t:02d}", lowBound=0, cat=pulp.LpInteger)
+                p.y |= {(k.name, m): y for m in bought}
+
+
+def _add_covers(p: Program) -> None:
+    """q, where the policy lets new commitments be entered, and e."""
+    for j, commitment in enumerate(p.scenario.spend_commitments):
+        if p.policy.may_commit:
+            for t in p.period:
+                if terms.may_be_promised(p.scenario, commitment, t):
+                    p.q[commitment.name, t] = p.problem.add_variable(f"q_j{j}_t{t:02d}", lowBound=0)
+        for i, o in enumerate(p.scenario.options):
+            if o.name not in commitment.discount_ratio:
+                continue
+            for t in p.period:
+                if not any(p.promised(commitment, t)):
+                    continue
+                for b in p.blocks:
+                    for s in p.courses:
+                        if p.using.get((o.name, t, b, s)):
+                            name = f"e_j{j}_o{i}_t{t:02d}_b{b}_s{s}"
+                            p.e[commitment.name, o.name, t, b, s] = p.problem.add_variable(name, lowBound=0)
+
+
+def _add_sites(p: Program) -> None:
+    """open and held."""
     for j, site in enumerate(p.scenario.sites):
-        servers = [k for k in p.scenario.blocks if getattr(k, "site", None) == site.name]
-        for t in p.months:
-            standing = [k for k in servers if any(p.active(k, t))]
+        servers = [k for k in p.scenario.blocks if isinstance(k, Server) and k.site == site.name]
+        for t, period in p.period.items():
+            standing = [k for k in servers if any(any(p.active(k, m)) for m in period)]
             if not site.spare or not standing:
                 continue
-            p.open[site.name, t] = p.problem.add_variable(f"open_g{j}_t{t:02d}", cat=pulp.LpBinary)
+            is_open = p.problem.add_variable(f"open_g{j}_t{t:02d}", cat=pulp.LpBinary)
+            p.open |= {(site.name, m): is_open for m in period}
             for k in standing:
                 name = f"held_o{p.scenario.options.index(k)}_t{t:02d}"
-                p.held[k.name, t] = p.problem.add_variable(name, lowBound=0, cat=pulp.LpInteger)
+                held = p.problem.add_variable(name, lowBound=0, cat=pulp.LpInteger)
+                p.held |= {(k.name, m): held for m in period}
+
+
+def _add_places(p: Program) -> None:
+    """z and move, only for workloads whose rules speak of locations."""
+    for i, w in enumerate(p.scenario.workloads):
+        if not terms.has_places(w):
+            continue
+        used = {option for family in (p.x, p.a) for name, option, *_ in family if name == w.name}
+        places = list(
+            dict.fromkeys(terms.location(o) for o in p.scenario.options if o.name in used or o.name == w.today)
+        )
+        for t in p.period:
+            for g, place in enumerate(places):
+                p.z[w.name, place, t] = p.problem.add_variable(f"z_w{i}_g{g}_t{t:02d}", cat=pulp.LpBinary)
+        if w.moving is None:
+            continue
+        for t in p.period:
+            if t == 0 and w.today is None:
+                continue  # it starts where it likes
+            for f, origin in enumerate(places):
+                for g, place in enumerate(places):
+                    if f != g:
+                        name = f"move_w{i}_f{f}_g{g}_t{t:02d}"
+                        p.move[w.name, origin, place, t] = p.problem.add_variable(name, lowBound=0, upBound=1)
 
 
 def _can_stand(p: Program, option: Block, month: int) -> bool:
@@ -282,18 +509,16 @@ def _can_stand(p: Program, option: Block, month: int) -> bool:
 
 
 def _set_objective(p: Program) -> None:
-    """sum_s p[s] cost[s]: discounted cash less the discounted value that is left at the end."""
-    parts: Parts = []
-    fixed = 0.0
-    for t in p.months:
-        delta = float(terms.discount_factor(p.scenario, t))
+    """(1 - lambda) sum_s p[s] cost[s] + lambda (eta + sum_s p[s] xi[s] / tail)."""
+    averse = float(p.scenario.risk_aversion_ratio)
+    parts, constant = p.first_stage_cost()
+    mean = [(variable, (1 - averse) * amount) for variable, amount in parts]
+    for s in p.courses:
+        mean += [(variable, (1 - averse) * p.probability(s) * amount) for variable, amount in p.course_cost(s)]
+    if averse:
+        p.eta = p.problem.add_variable("eta", lowBound=None)
+        mean.append((p.eta, averse))
         for s in p.courses:
-            parts += [(x, delta * p.probability(s) * cost) for x, cost in p.use_cost(t, s)]
-        cash, standing = p.block_cash(t)
-        parts += [(y, delta * amount) for y, amount in cash]
-        fixed += delta * standing
-    for k in p.scenario.blocks:
-        for bought, y in p.purchases(k):
-            factor = terms.closing_factor(p.scenario, terms.closing_month(p.scenario, k, bought))
-            parts.append((y, -float(terms.closing_value(p.scenario, k, bought) * factor)))
-    p.problem.setObjective(_summed(parts) + fixed)
+            p.xi[s] = p.problem.add_variable(f"xi_s{s}", lowBound=0)
+            mean.append((p.xi[s], averse * p.probability(s) / float(p.scenario.risk_tail_ratio)))
+    p.problem.setObjective(summed(mean) + (1 - averse) * constant)

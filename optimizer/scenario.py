@@ -20,6 +20,7 @@ from optimizer.options import (
     Rented,
     Reservation,
     Server,
+    SpendCommitment,
     Unit,
 )
 
@@ -32,11 +33,13 @@ AREAS = {"EU": EU, "EEA": (*EU, "IS", "LI", "NO")}
 
 
 class LoadBlock(Record):
-    """Hours of a month with one common level of load: what share of the hours, and how high against the mean."""
+    """Representative hours of a month: what share of its hours, and how high the load is in them against the mean."""
 
     name: Name
     hours_ratio: Annotated[Decimal, Field(gt=0, le=1)]
     demand_ratio: Amount
+    workloads: dict[Name, Amount] = Field(default_factory=dict)
+    """The ratio of single workloads, where it is another one: peaks need not coincide."""
 
 
 class DemandScenario(Record):
@@ -44,7 +47,36 @@ class DemandScenario(Record):
 
     name: Name
     probability: Annotated[Decimal, Field(gt=0, le=1)]
-    demand_ratio: Amount
+    demand_ratio: Amount | tuple[Amount, ...]
+    """For all months, or for each month of the horizon."""
+    workloads: dict[Name, Amount | tuple[Amount, ...]] = Field(default_factory=dict)
+    """The ratio of single workloads, where it is another one."""
+
+
+class Uncertainty(Record):
+    """How far demand may come out from what is stated: random paths on which a plan is costed, and its own scenarios.
+
+    The logarithm of demand wanders with the square root of time: sd_ratio_per_year after a year, in part the same for
+    all workloads. Paths have a mean of one. scenarios: how many of them stand for all paths while the plan is made;
+    where the scenario states demand_scenarios itself, those are used.
+    """
+
+    sd_ratio_per_year: Annotated[Decimal, Field(gt=0, le=2)]
+    common_ratio: Ratio = Decimal("0.5")
+    """The share of the variance that is common to all workloads."""
+    paths: Annotated[int, Field(ge=50, le=5000)] = 500
+    scenarios: Annotated[int, Field(ge=1, le=5)] = 3
+    seed: int = 1
+    source: Annotated[str, Field(min_length=1)]
+
+
+class Moving(Record):
+    """What it takes to move a workload to another location: one-off work, and data that must be carried along."""
+
+    cost: Amount = Decimal(0)
+    """Engineering, tests, double running."""
+    data_gib: Amount = Decimal(0)
+    """Paid at the egress price of where it leaves."""
 
 
 class Workload(Record):
@@ -74,6 +106,12 @@ class Workload(Record):
     units_per_accelerator_hour: dict[str, Annotated[Decimal, Field(gt=0)]] = Field(default_factory=dict)
     """Throughput of one accelerator at the latency that is needed, by accelerator."""
     spot_share_ratio: Ratio | None = None
+    moving: Moving | None = None
+    """What each change of location costs; None counts nothing for it."""
+    max_locations: Annotated[int, Field(ge=1)] | None = None
+    """In how many locations it may run at a time."""
+    least_share_ratio: Ratio = Decimal(0)
+    """Where it runs at all, at least so much of its work is done."""
 
     @model_validator(mode="after")
     def _reference_counts_as_one(self) -> Self:
@@ -109,12 +147,14 @@ class Rules(Record):
     budget_holds_in: Literal["every_scenario", "expectation"] = "every_scenario"
     provider_share_ratio: dict[str, Ratio] = Field(default_factory=dict)
     """The most that a provider may have of each month's amortised cost."""
+    carbon_kg_per_month: Annotated[tuple[Amount, ...], Field(max_length=60)] = ()
+    """kg CO2e of each month; the last figure holds for later months."""
     warn_ratio: Annotated[Decimal, Field(gt=0)] = Decimal("0.25")
     """A policy that has cost so much more than the plan by a month is warned about."""
 
-    @field_validator("budget_per_year", "capex_budget_per_year", mode="before")
+    @field_validator("budget_per_year", "capex_budget_per_year", "carbon_kg_per_month", mode="before")
     @classmethod
-    def _one_for_all_years(cls, value: object) -> object:
+    def _one_for_all(cls, value: object) -> object:
         return value if isinstance(value, list | tuple) else (value,)
 
 
@@ -129,14 +169,22 @@ class Scenario(Record):
     discount_ratio_per_year: Change = Decimal("0.08")
     purchase_every_months: Annotated[int, Field(ge=1, le=12)] = 1
     """Blocks are bought in the first month and then every so many months."""
+    quarters_after_months: Annotated[int, Field(ge=12, multiple_of=12)] | None = None
+    """After so many months what runs where is decided by the quarter, which makes a long horizon smaller."""
+    risk_aversion_ratio: Ratio = Decimal(0)
+    """How much the costly demand scenarios weigh: 0 minimises the mean, 1 the mean of the costliest share."""
+    risk_tail_ratio: Annotated[Decimal, Field(gt=0, le=1)] = Decimal("0.2")
+    """The costliest share of probability that risk looks at; 1 - alpha of the conditional value at risk."""
     workloads: Annotated[tuple[Workload, ...], Field(min_length=1)]
     options: tuple[Option, ...] = ()
+    spend_commitments: tuple[SpendCommitment, ...] = ()
     sites: tuple[Site, ...] = ()
     rules: Rules = Rules()
     load_blocks: tuple[LoadBlock, ...] = (LoadBlock(name="all", hours_ratio=Decimal(1), demand_ratio=Decimal(1)),)
     demand_scenarios: Annotated[tuple[DemandScenario, ...], Field(max_length=5)] = (
         DemandScenario(name="expected", probability=Decimal(1), demand_ratio=Decimal(1)),
     )
+    uncertainty: Uncertainty | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -158,6 +206,14 @@ class Scenario(Record):
         """The option of that name."""
         return next(o for o in self.options if o.name == name)
 
+    def spend_commitment(self, name: str) -> SpendCommitment:
+        """The spend commitment of that name."""
+        return next(j for j in self.spend_commitments if j.name == name)
+
+    def covered_by(self, commitment: SpendCommitment) -> tuple[Rented, ...]:
+        """The options that a spend commitment covers."""
+        return tuple(o for o in self.options if isinstance(o, Rented) and o.name in commitment.discount_ratio)
+
     def workload(self, name: str) -> Workload:
         """The workload of that name."""
         return next(w for w in self.workloads if w.name == name)
@@ -171,43 +227,85 @@ class Scenario(Record):
 def _problems(scenario: Scenario) -> Iterable[str]:
     for what, names in (
         ("workload", [w.name for w in scenario.workloads]),
-        ("option", [o.name for o in scenario.options]),
+        ("option", [o.name for o in (*scenario.options, *scenario.spend_commitments)]),
         ("site", [s.name for s in scenario.sites]),
+        ("load block", [b.name for b in scenario.load_blocks]),
+        ("demand scenario", [s.name for s in scenario.demand_scenarios]),
     ):
         yield from (f"two of {what} {name}: names must differ" for name in sorted(set(names)) if names.count(name) > 1)
-    options = {o.name for o in scenario.options}
-    sites = {s.name for s in scenario.sites}
-    workloads = {w.name for w in scenario.workloads}
     for w in scenario.workloads:
-        if w.today is not None and w.today not in options:
-            known = ", ".join(sorted(options))
-            yield f"workload {w.name} runs on {w.today} today, which is no option; options: {known}"
-        if isinstance(w.demand_per_month, tuple) and len(w.demand_per_month) != scenario.horizon_months:
-            yield (
-                f"workload {w.name} states demand for {len(w.demand_per_month)} months of a horizon of "
-                f"{scenario.horizon_months}"
-            )
+        yield from _problems_of_workload(scenario, w)
     for o in scenario.options:
-        if o.price.currency not in (None, scenario.currency):
-            yield (
-                f"option {o.name} is priced in {o.price.currency}, the scenario in {scenario.currency}, "
-                f"and no fx_rates row converts it"
-            )
-        if isinstance(o, Reservation | Server) and o.standing and not o.standing_months_left:
-            yield f"option {o.name} has {o.standing} standing but no standing_months_left"
-        if isinstance(o, Server) and o.site is not None and o.site not in sites:
-            yield f"option {o.name} stands at the site {o.site}, which is no [[sites]] entry"
-        yield from (
-            f"option {o.name} names the workload {w}, which does not exist" for w in o.workloads if w not in workloads
+        yield from _problems_of_option(scenario, o)
+    for j in scenario.spend_commitments:
+        yield from _problems_of_commitment(scenario, j)
+    yield from _problems_of_load(scenario)
+
+
+def _problems_of_workload(scenario: Scenario, w: Workload) -> Iterable[str]:
+    options = {o.name for o in scenario.options}
+    if w.today is not None and w.today not in options:
+        yield f"workload {w.name} runs on {w.today} today, which is no option; options: {', '.join(sorted(options))}"
+    quarters = scenario.quarters_after_months
+    if quarters is not None and w.window_months is not None and w.window_months != 1 and w.window_months % 3:
+        yield f"workload {w.name} waits {w.window_months} months, which are neither 1 nor whole quarters"
+    if isinstance(w.demand_per_month, tuple) and len(w.demand_per_month) != scenario.horizon_months:
+        yield (
+            f"workload {w.name} states demand for {len(w.demand_per_month)} months of a horizon of "
+            f"{scenario.horizon_months}"
         )
+
+
+def _problems_of_option(scenario: Scenario, o: Rented | Metered | Reservation | Server) -> Iterable[str]:
+    workloads = {w.name for w in scenario.workloads}
+    if o.price.currency not in (None, scenario.currency):
+        yield (
+            f"option {o.name} is priced in {o.price.currency}, the scenario in {scenario.currency}, "
+            f"and no fx_rates row converts it"
+        )
+    if isinstance(o, Reservation | Server) and o.standing and not o.standing_months_left:
+        yield f"option {o.name} has {o.standing} standing but no standing_months_left"
+    if isinstance(o, Server) and o.site is not None and o.site not in {s.name for s in scenario.sites}:
+        yield f"option {o.name} stands at the site {o.site}, which is no [[sites]] entry"
+    if isinstance(o, Reservation) and o.kind != "monthly" and "term_months" not in o.model_fields_set:
+        yield f"option {o.name} is a {o.kind} without term_months"
     yield from (
-        f"option {o.name} is a reservation without term_months"
-        for o in scenario.options
-        if isinstance(o, Reservation) and o.kind == "reservation" and "term_months" not in o.model_fields_set
+        f"option {o.name} names the workload {w}, which does not exist" for w in o.workloads if w not in workloads
     )
-    if sum(b.hours_ratio for b in scenario.load_blocks) != 1:
+
+
+def _problems_of_commitment(scenario: Scenario, j: SpendCommitment) -> Iterable[str]:
+    rented = {o.name: o.provider for o in scenario.options if isinstance(o, Rented) and o.kind == "on_demand"}
+    for name in j.discount_ratio:
+        if name not in rented:
+            yield f"spend commitment {j.name} covers {name}, which is no option rented on demand"
+        elif rented[name] != j.provider:
+            yield f"spend commitment {j.name} of {j.provider} covers {name}, which is {rented[name]}'s"
+    if j.standing and not j.standing_months_left:
+        yield f"spend commitment {j.name} has {j.standing} standing but no standing_months_left"
+
+
+def _problems_of_load(scenario: Scenario) -> Iterable[str]:
+    blocks, courses = scenario.load_blocks, scenario.demand_scenarios
+    if sum(b.hours_ratio for b in blocks) != 1:
         yield "the hours_ratio of the load_blocks do not sum to 1"
-    if abs(sum((b.hours_ratio * b.demand_ratio for b in scenario.load_blocks), Decimal(-1))) > Decimal("1e-9"):
-        yield "hours_ratio x demand_ratio over the load_blocks do not sum to 1, so demand would change"
-    if sum(s.probability for s in scenario.demand_scenarios) != 1:
+    for name in (None, *(w.name for w in scenario.workloads)):
+        ratios = [b.workloads.get(str(name), b.demand_ratio) for b in blocks]
+        mean = sum((b.hours_ratio * ratio for b, ratio in zip(blocks, ratios, strict=True)), Decimal(0))
+        if abs(mean - 1) > Decimal("1e-9"):
+            whose = f" of {name}" if name and any(name in b.workloads for b in blocks) else ""
+            yield f"hours_ratio x demand_ratio{whose} over the load_blocks do not sum to 1, so demand would change"
+            break
+    if sum(s.probability for s in courses) != 1:
         yield "the probabilities of the demand_scenarios do not sum to 1"
+    known = {w.name for w in scenario.workloads}
+    named = [(b.name, b.workloads.keys()) for b in blocks] + [(c.name, c.workloads.keys()) for c in courses]
+    for part, workloads in named:
+        yield from (f"{part} names the workload {w}, which does not exist" for w in sorted(workloads - known))
+    for course in courses:
+        for ratio in (course.demand_ratio, *course.workloads.values()):
+            if isinstance(ratio, tuple) and len(ratio) != scenario.horizon_months:
+                yield (
+                    f"demand scenario {course.name} states {len(ratio)} months of a horizon of "
+                    f"{scenario.horizon_months}"
+                )

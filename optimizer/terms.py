@@ -9,7 +9,7 @@ from functools import cache
 
 from finops import capital
 from finops.money import CONTEXT
-from optimizer.options import Block, Metered, Option, PayAsYouGo, Reservation, Server
+from optimizer.options import Block, Metered, Option, PayAsYouGo, Rented, Reservation, Server, SpendCommitment
 from optimizer.scenario import Scenario, Workload
 
 HOURS_PER_MONTH = Decimal(capital.HOURS_PER_MONTH)
@@ -64,10 +64,23 @@ def hours_of_block(scenario: Scenario, block: int) -> Decimal:
     return scenario.load_blocks[block].hours_ratio * HOURS_PER_MONTH
 
 
+def block_ratio(scenario: Scenario, workload: Workload, block: int) -> Decimal:
+    """How high the workload's load is in a load block, against its mean."""
+    of = scenario.load_blocks[block]
+    return of.workloads.get(workload.name, of.demand_ratio)
+
+
+def course_ratio(scenario: Scenario, workload: Workload, month: int, course: int) -> Decimal:
+    """How high the workload's demand comes out in a month under a demand scenario, against what is stated."""
+    of = scenario.demand_scenarios[course]
+    ratio = of.workloads.get(workload.name, of.demand_ratio)
+    return ratio[month] if isinstance(ratio, tuple) else ratio
+
+
 def demand_rate(scenario: Scenario, workload: Workload, month: int, block: int, course: int) -> Decimal:
     """Units per hour in a load block of a month under a demand scenario."""
     mean = demand_of_month(workload, month) / HOURS_PER_MONTH
-    return mean * scenario.load_blocks[block].demand_ratio * scenario.demand_scenarios[course].demand_ratio
+    return mean * block_ratio(scenario, workload, block) * course_ratio(scenario, workload, month, course)
 
 
 def windows(scenario: Scenario, workload: Workload) -> list[range]:
@@ -79,9 +92,8 @@ def windows(scenario: Scenario, workload: Workload) -> list[range]:
 
 def window_amount(scenario: Scenario, workload: Workload, window: range, course: int) -> Decimal:
     """Units to deliver within a window under a demand scenario."""
-    return (
-        sum((demand_of_month(workload, t) for t in window), Decimal(0)) * scenario.demand_scenarios[course].demand_ratio
-    )
+    months = (demand_of_month(workload, t) * course_ratio(scenario, workload, t, course) for t in window)
+    return sum(months, Decimal(0))
 
 
 def throughput(workload: Workload, option: Option) -> Decimal | None:
@@ -114,6 +126,24 @@ def planned_ratio(option: PayAsYouGo) -> Decimal:
 def unit_price(option: PayAsYouGo, month: int) -> Decimal:
     """Price of a capacity-hour, or of a unit, in a month; it changes once a year."""
     return option.price.amount * _yearly(option.price_change_ratio_per_year, month)
+
+
+def location(option: Option) -> str:
+    """Where an option is, for what must be moved there: as it states, else its site, else provider and region."""
+    site = option.site if isinstance(option, Server) else None
+    return option.location or site or " ".join(filter(None, (option.provider, option.region or option.country)))
+
+
+def has_places(workload: Workload) -> bool:
+    """Whether it matters in which location the workload runs."""
+    return workload.moving is not None or workload.max_locations is not None or workload.least_share_ratio > 0
+
+
+def moving_cost(scenario: Scenario, workload: Workload, origin: str) -> Decimal:
+    """One move of a workload away from a location: the work, and its data at the highest egress price there."""
+    assert workload.moving is not None
+    egress = max((o.egress_price_per_gib for o in scenario.options if location(o) == origin), default=Decimal(0))
+    return workload.moving.cost + workload.moving.data_gib * egress
 
 
 def is_available(scenario: Scenario, option: Option, month: int) -> bool:
@@ -213,6 +243,65 @@ def amortised_cost(option: Block, bought: int, month: int) -> Decimal:
         return running_cost(option, bought, month)
     kept = option.residual_ratio if isinstance(option, Server) else Decimal(0)
     return purchase_price(option, bought) * (1 - kept) / service_months(option) + running_cost(option, bought, month)
+
+
+# ---------------------------------------------------------------------------------------------------- spend commitments
+def is_promised(commitment: SpendCommitment, bought: int, month: int) -> bool:
+    """Whether money promised in a month is still promised in another."""
+    return bought <= month < bought + commitment.term_months
+
+
+def promised_before(commitment: SpendCommitment, month: int) -> Decimal:
+    """Money per hour promised before the horizon that is still owed in a month."""
+    return commitment.standing if month < commitment.standing_months_left else Decimal(0)
+
+
+def may_be_promised(scenario: Scenario, commitment: SpendCommitment, month: int) -> bool:
+    """Whether a spend commitment may be entered in that month."""
+    since = commitment.available_from
+    return month % scenario.purchase_every_months == 0 and (since is None or month_number(scenario, since) <= month)
+
+
+def committed_rate(commitment: SpendCommitment, option: Rented) -> Decimal:
+    """What a capacity-hour of a covered option costs under a commitment: its first year's price less the discount."""
+    return option.price.amount * (1 - commitment.discount_ratio[option.name])
+
+
+def owed_beyond(scenario: Scenario, commitment: SpendCommitment, bought: int) -> Decimal:
+    """What is still owed on one unit of money per hour at the end of the horizon."""
+    return max(bought + commitment.term_months - scenario.horizon_months, 0) * HOURS_PER_MONTH
+
+
+# ---------------------------------------------------------------------------------------------------------- emissions
+def kg_per_capacity_hour(option: PayAsYouGo) -> Decimal | None:
+    """kg CO2e of one capacity-hour, or unit: electricity at the meter x carbon intensity; None where not stated."""
+    if option.grid_kg_per_kwh is None:
+        return None
+    if isinstance(option, Metered):
+        return None if option.kwh_per_unit is None else option.kwh_per_unit * option.grid_kg_per_kwh
+    return None if option.power_kw is None else option.power_kw * option.pue * option.grid_kg_per_kwh
+
+
+def kg_per_block(option: Block) -> Decimal | None:
+    """kg CO2e of keeping one block for a month, used or not; None where power or carbon intensity is not stated."""
+    if option.grid_kg_per_kwh is None or option.power_kw is None:
+        return None
+    drawn = option.power_kw * option.pue * HOURS_PER_MONTH
+    if isinstance(option, Server):
+        drawn *= option.utilisation_of_power_ratio
+    return drawn * option.grid_kg_per_kwh
+
+
+def kg_is_stated(option: Option) -> bool:
+    """Whether the emissions of an option are known."""
+    known = kg_per_capacity_hour(option) if isinstance(option, PayAsYouGo) else kg_per_block(option)
+    return known is not None
+
+
+def carbon_limit(scenario: Scenario, month: int) -> Decimal:
+    """The most kg CO2e of a month, where the rules state one."""
+    limits = scenario.rules.carbon_kg_per_month
+    return limits[min(month, len(limits) - 1)]
 
 
 def power_kw(option: Block) -> Decimal:

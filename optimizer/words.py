@@ -34,8 +34,17 @@ def _on_prem_power(s: Scenario, index: Index) -> str:
     return f"the site {index[0]} has {limit} kW"
 
 
+def _commitment_use(_: Scenario, index: Index) -> str:
+    return f"{index[0]} covers no more than the money promised under it"
+
+
+def _commitment_cover(_: Scenario, index: Index) -> str:
+    return f"commitments cover no more of {index[0]} than is used"
+
+
 def _quota(s: Scenario, index: Index) -> str:
-    return f"no more than {s.option(str(index[0])).quota} of {index[0]} can be had"
+    of = next(o for o in (*s.options, *s.spend_commitments) if o.name == index[0])
+    return f"no more than {of.quota} of {index[0]} can be had"
 
 
 def _spot_share(s: Scenario, index: Index) -> str:
@@ -44,6 +53,32 @@ def _spot_share(s: Scenario, index: Index) -> str:
 
 def _provider_share(s: Scenario, index: Index) -> str:
     return f"{index[0]} has a share of {s.rules.provider_share_ratio[str(index[0])]} of each month's cost at most"
+
+
+def _api_rate_limit(s: Scenario, index: Index) -> str:
+    limit = getattr(s.option(str(index[0])), "rate_limit_per_minute", None)
+    return f"{index[0]} takes {limit} units a minute at most"
+
+
+def _carbon(s: Scenario, index: Index) -> str:
+    return f"emissions stay within {terms.carbon_limit(s, int(index[0])):,} kg CO2e a month"
+
+
+def _presence(s: Scenario, index: Index) -> str:
+    w = s.workload(str(index[0]))
+    if len(index) == 2:
+        return f"{w.name} runs in {w.max_locations} location(s) at a time at most"
+    if len(index) == 4:
+        return f"where {w.name} runs at all, {w.least_share_ratio * 100:f} % of its work is done at least"
+    return f"{w.name} runs only where it is set up"
+
+
+def _move(_: Scenario, index: Index) -> str:
+    return f"{index[0]} gets to another location by a move from where it is"
+
+
+def _cvar(s: Scenario, index: Index) -> str:
+    return f"the cost of the demand scenario {s.demand_scenarios[int(index[0])].name} counts in the risk"
 
 
 def _of_year(limits: tuple[object, ...], year: int) -> object:
@@ -67,15 +102,25 @@ WORDS: dict[str, Callable[[Scenario, Index], str]] = {
     "block_capacity": _block_capacity,
     "spare": _spare,
     "on_prem_power": _on_prem_power,
+    "commitment_use": _commitment_use,
+    "commitment_cover": _commitment_cover,
     "quota": _quota,
     "spot_share": _spot_share,
     "provider_share": _provider_share,
+    "api_rate_limit": _api_rate_limit,
     "budget": _budget,
     "capex_budget": _capex_budget,
+    "carbon": _carbon,
+    "presence": _presence,
+    "move": _move,
+    "cvar": _cvar,
 }
 """What a row of each constraint says."""
-BY_MONTH = frozenset({"serve", "block_capacity", "spare", "on_prem_power", "quota", "spot_share", "provider_share"})
-"""Constraints whose rows name the month second."""
+MONTH_AT = {
+    "serve": 1, "block_capacity": 1, "spare": 1, "on_prem_power": 1, "commitment_use": 1, "commitment_cover": 1,
+    "quota": 1, "spot_share": 1, "provider_share": 1, "api_rate_limit": 1, "carbon": 0,
+}  # fmt: skip
+"""Where the month stands in a row's index, for constraints that have one in a fixed place."""
 
 
 def in_words(scenario: Scenario, rows: Iterable[Row]) -> list[str]:
@@ -83,8 +128,8 @@ def in_words(scenario: Scenario, rows: Iterable[Row]) -> list[str]:
     months: dict[tuple[str, str], list[int]] = {}
     for row in rows:
         about = months.setdefault((row.constraint, WORDS[row.constraint](scenario, row.index)), [])
-        if row.constraint in BY_MONTH and _names_month(scenario, row):
-            about.append(int(row.index[1]))
+        if row.constraint in MONTH_AT and _names_month(scenario, row):
+            about.append(int(row.index[MONTH_AT[row.constraint]]))
     return [
         f"{sentence} ({', '.join([constraint, *_ranges(scenario, sorted(set(numbers)))])})"
         for (constraint, sentence), numbers in months.items()

@@ -47,6 +47,18 @@ def reserved(**changes: Any) -> dict[str, Any]:
     )
 
 
+def promised(**changes: Any) -> dict[str, Any]:
+    """A commitment of money per hour that makes the instance cheaper."""
+    return {
+        "name": "plan",
+        "provider": "cloud",
+        "discount_ratio": {"rented": "0.4"},
+        "term_months": 12,
+        "source": "a test",
+        "date": "2026-11-21",
+    } | changes
+
+
 def server(**changes: Any) -> dict[str, Any]:
     """A server of one's own with eight accelerators."""
     return {

@@ -11,9 +11,22 @@ import pytest
 from optimizer import constraints, feasibility, policies
 from optimizer.program import build
 from optimizer.scenario import Scenario
-from optimizer.solve import solve
+from optimizer.solve import Solution, solve
 from optimizer.words import WORDS, in_words
-from tests.placement import EXACT, STATED, api, chat, outcome, plan, rented, reserved, scenario, server, training
+from tests.placement import (
+    EXACT,
+    STATED,
+    api,
+    chat,
+    outcome,
+    plan,
+    promised,
+    rented,
+    reserved,
+    scenario,
+    server,
+    training,
+)
 
 NAMES = [c.__name__ for c in constraints.CONSTRAINTS]
 
@@ -29,14 +42,26 @@ def test_code_table_and_words_name_the_same_constraints() -> None:
 def test_every_row_is_named_after_its_constraint() -> None:
     """A row of the LP carries the name of the function that made it, and can be said in words."""
     everything = scenario(
-        options=[api(quota=500), rented(), rented(name="spot", kind="spot"), reserved(), server()],
+        options=[
+            api(quota=500, rate_limit_per_minute=900, grid_kg_per_kwh="0.4", kwh_per_unit="0.5"),
+            rented(grid_kg_per_kwh="0.3", power_kw=8),
+            rented(name="spot", kind="spot", grid_kg_per_kwh="0.3", power_kw=8),
+            reserved(grid_kg_per_kwh="0.3", power_kw=8),
+            server(grid_kg_per_kwh="0.3"),
+        ],
+        spend_commitments=[promised()],
         sites=[{"name": "room", "spare": 1, "power_limit_kw": 100}],
-        workloads=[chat(), training(spot_share_ratio="0.5")],
+        workloads=[
+            chat(moving={"cost": 10_000}, max_locations=1, least_share_ratio="0.2"),
+            training(spot_share_ratio="0.5"),
+        ],
         rules={
             "budget_per_year": 5_000_000,
             "capex_budget_per_year": 2_000_000,
             "provider_share_ratio": {"cloud": "0.9"},
+            "carbon_kg_per_month": 100_000,
         },
+        risk_aversion_ratio="0.5",
     )
     pairs = feasibility.feasible_pairs(everything)
     program = build(everything, policy=policies.POLICIES["hybrid"], pairs=pairs)
@@ -53,6 +78,8 @@ class Bite:
 
     constraint: str
     scenario: Scenario
+    has_no_end: bool = False
+    """Without it costs fall without end, which the solver tells."""
 
 
 def _bites() -> list[Bite]:
@@ -70,6 +97,14 @@ def _bites() -> list[Bite]:
                 workloads=[chat(demand_per_month=90000)],
             ),
         ),
+        Bite(
+            "commitment_use",
+            scenario(workloads=[chat(today=None)], options=[rented()], spend_commitments=[promised()]),
+        ),
+        Bite(
+            "commitment_cover",
+            scenario(workloads=[chat()], options=[rented(), api()], spend_commitments=[promised(quota=200)]),
+        ),
         Bite("quota", scenario(workloads=[chat()], options=[api(), reserved(quota=0), rented(quota="0.1")])),
         Bite(
             "spot_share",
@@ -83,15 +118,57 @@ def _bites() -> list[Bite]:
             scenario(workloads=[chat()], options=[api(), rented()], rules={"provider_share_ratio": {"cloud": "0.5"}}),
         ),
         Bite(
+            "api_rate_limit",
+            scenario(
+                workloads=[chat()],
+                options=[api(rate_limit_per_minute="0.3", price={"amount": "0.2", **STATED}), rented()],
+            ),
+        ),
+        Bite(
             "budget",
             scenario(
                 horizon_months=12,
                 workloads=[chat(demand_per_month=60000)],
-                options=[api(), cheap_own | {"price": {"amount": "200000", **STATED}}],
+                options=[
+                    api(price={"amount": "0.6", **STATED}),
+                    cheap_own | {"price": {"amount": "400000", **STATED}},
+                ],
                 rules={"budget_per_year": 460_000},
             ),
         ),
         Bite("capex_budget", scenario(options=[api(), rented(), cheap_own], rules={"capex_budget_per_year": 60_000})),
+        Bite(
+            "carbon",
+            scenario(
+                workloads=[chat()],
+                options=[
+                    api(grid_kg_per_kwh="0.4", kwh_per_unit="0.1", price={"amount": "0.2", **STATED}),
+                    rented(grid_kg_per_kwh="0.3", power_kw=8, price={"amount": "20", **STATED}),
+                ],
+                rules={"carbon_kg_per_month": 900},
+            ),
+        ),
+        Bite(
+            "presence",
+            scenario(
+                workloads=[chat(max_locations=1, today=None)],
+                options=[api(), rented(price={"amount": "20", **STATED}, quota="0.5")],
+            ),
+        ),
+        Bite("move", scenario(workloads=[chat(moving={"cost": 100_000})], options=[api(), rented()])),
+        Bite(
+            "cvar",
+            scenario(
+                workloads=[chat()],
+                options=[api()],
+                risk_aversion_ratio="1",
+                demand_scenarios=[
+                    {"name": "low", "probability": "0.8", "demand_ratio": "0.75"},
+                    {"name": "high", "probability": "0.2", "demand_ratio": "2"},
+                ],
+            ),
+            has_no_end=True,
+        ),
     ]
 
 
@@ -105,14 +182,15 @@ def test_a_constraint_bites(bite: Bite, monkeypatch: pytest.MonkeyPatch) -> None
     """Without any one constraint the program finds a cheaper plan, so each of them is at work."""
     pairs = feasibility.feasible_pairs(bite.scenario)
 
-    def objective() -> float:
-        program = build(bite.scenario, policy=policies.POLICIES["hybrid"], pairs=pairs)
-        return solve(program, EXACT).objective
+    def solved() -> Solution:
+        return solve(build(bite.scenario, policy=policies.POLICIES["hybrid"], pairs=pairs), EXACT)
 
-    with_it = objective()
+    with_it = solved()
     rest = tuple(c for c in constraints.CONSTRAINTS if c.__name__ != bite.constraint)
     monkeypatch.setattr(constraints, "CONSTRAINTS", rest)
-    assert objective() < with_it - 1
+    without = solved()
+    assert with_it.status == "optimal"
+    assert without.status == "unsolved" if bite.has_no_end else without.objective < with_it.objective - 1
 
 
 def test_budgets_may_hold_in_expectation() -> None:
