@@ -41,6 +41,8 @@ class Measured:
     country: str | None
     hosting: str
     accelerator: str | None
+    use: str | None = None
+    """The use case, or the team where it has none."""
 
 
 @dataclass(frozen=True)

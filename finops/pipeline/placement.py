@@ -363,7 +363,7 @@ def _of_group(rows: pl.DataFrame, cost: str) -> Measured:
     use, driver, accelerator = rows.select("__use", "__driver", "__accelerator").row(0)
     about = f"{use}, {driver}" + (f" on {accelerator}" if accelerator else "")
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join([use, accelerator or driver])).strip("-._") or "workload"
-    base = _in_money(rows, cost, name=name, about=about)
+    base = replace(_in_money(rows, cost, name=name, about=about), use=use)
     hours, tokens = _sum(rows[s.ACCELERATOR_HOURS]), _sum(rows[s.TOKENS])
     if accelerator and hours > 0:
         return replace(base, unit="accelerator_hours", units=hours, accelerator=accelerator)
