@@ -15,6 +15,7 @@ from finops.cli.main import run
 from finops.config import load_config
 from finops.store import Lake
 from tests import aws_stub as stubs
+from tests import fault_proxy as faults
 from tests.aws_deliveries import COST, Delivery, ids
 from tests.aws_stub import BUCKET, KEYS, AwsStub
 
@@ -79,7 +80,7 @@ def company(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
 
 def test_fetched_and_loaded(company: Company) -> None:
     """Through faults, each line item of both bills is a charge once, and a second run changes nothing."""
-    company.stub.fail(stubs.status(503, "SlowDown"), None, None, stubs.reset_within(), None, stubs.cut_off())
+    company.stub.fail(stubs.status(503, "SlowDown"), None, None, faults.reset_within(), None, faults.cut_off())
     code, document, said = company.finops("ingest")
     assert code == 0, said
     assert company.billed() == company.expected()

@@ -18,8 +18,10 @@ from connectors.aws.refusals import policy
 from connectors.aws.session import Tries
 from finops.errors import CallError, ConfigError, FinopsError, SourceUnreachable
 from tests import aws_stub as stubs
+from tests import fault_proxy as faults
 from tests.aws_deliveries import LAYOUTS, PREFIX, Delivery, Layout, ids
-from tests.aws_stub import BUCKET, KEYS, AwsStub, Fault, set_keys
+from tests.aws_stub import BUCKET, KEYS, AwsStub, set_keys
+from tests.fault_proxy import Fault
 
 SEPTEMBER, OCTOBER, NOVEMBER = "2026-09", "2026-10", "2026-11"
 
@@ -312,14 +314,14 @@ FAULTS: dict[str, Fault] = {
     "429": stubs.status(429, "TooManyRequests"),
     "500": stubs.status(500, "InternalError"),
     "503": stubs.status(503, "SlowDown", "Please reduce your request rate."),
-    "reset": stubs.reset(),
-    "reset within": stubs.reset_within(),
-    "cut off": stubs.cut_off(),
-    "cut off, and its length too": stubs.cut_off(honest=False),
-    "half an error": stubs.half_an_error(),
-    "damaged": stubs.damaged(),
-    "not AWS": stubs.not_aws(),
-    "slow": stubs.slow(0.02),
+    "reset": faults.reset(),
+    "reset within": faults.reset_within(),
+    "cut off": faults.cut_off(),
+    "cut off, and its length too": faults.cut_off(honest=False),
+    "half an error": faults.half_an_error(),
+    "damaged": faults.damaged("x-amz-checksum-crc32"),
+    "not AWS": faults.other_page(),
+    "slow": faults.slow(0.02),
 }
 EXPIRED = stubs.expired()
 
@@ -349,7 +351,7 @@ def test_an_answer_that_takes_too_long_is_asked_for_again(sdk: int, delivery: De
     delivery.tries = Tries(
         sdk=sdk, attempts=2 if sdk == 1 else 1, first_wait_s=0.001, longest_wait_s=0.01, answer_s=0.4
     )
-    delivery.stub.fail(stubs.slow(0.8))
+    delivery.stub.fail(faults.slow(0.8))
     delivery.pull()
     assert delivery.on_disk() == delivery.expected
 
@@ -362,7 +364,7 @@ def test_a_body_that_breaks_off_goes_on_where_it_stopped(delivery: Delivery) -> 
     manifest = f'{{"dataFiles": ["s3://{BUCKET}/{key}"]}}'.encode()
     delivery.stub.put(f"{PREFIX}/metadata/BILLING_PERIOD={OCTOBER}/acme-Manifest.json", manifest)
     delivery.settings["since"] = "2026-10-01"
-    delivery.stub.fail(None, None, stubs.cut_off(), stubs.cut_off())
+    delivery.stub.fail(None, None, faults.cut_off(), faults.cut_off())
     sent = delivery.stub.sent_bytes
     delivery.pull()
     assert (delivery.folder / f"BILLING_PERIOD={OCTOBER}" / "acme-00001.csv").read_bytes() == big
@@ -420,7 +422,7 @@ def test_a_listing_without_an_end_is_told(delivery: Delivery) -> None:
     """Pages that lead back to an earlier one end the pull, in place of going on for ever."""
     more = "<IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken>"
     body = f"<ListBucketResult>{more}</ListBucketResult>".encode()
-    page = stubs.Answer(200, {"content-type": "application/xml"}, body)
+    page = faults.Answer(200, {"content-type": "application/xml"}, body)
     delivery.stub.fail(*[lambda handler, _answer: handler.send(page)] * 2)
     assert "does not come to its end" in refused(delivery.pull).found
 
@@ -530,7 +532,7 @@ def test_a_role_that_cannot_be_assumed_is_told(external_id: str | None, delivery
 def test_an_sts_that_is_busy_is_asked_again(delivery: Delivery) -> None:
     """Throttled and broken answers of STS are no refusal of the role."""
     delivery.settings["role_arn"] = "arn:aws:iam::123456789012:role/finops"
-    delivery.stub.fail(stubs.status(400, "Throttling"), stubs.reset(), stubs.status(503, "ServiceUnavailable"))
+    delivery.stub.fail(stubs.status(400, "Throttling"), faults.reset(), stubs.status(503, "ServiceUnavailable"))
     delivery.pull()
     assert delivery.on_disk() == delivery.expected
 
