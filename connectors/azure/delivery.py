@@ -27,19 +27,34 @@ from connectors.registry import RawPart
 from finops.errors import InputError
 
 NAME: Final = "azure"
-_MANIFEST: Final = "manifest.json"
-_PERIOD: Final = re.compile(r"\d{8}-\d{8}")
+MANIFEST: Final = "manifest.json"
+PERIOD: Final = re.compile(r"\d{8}-\d{8}")
 _GUID: Final = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class _Manifest:
-    """A manifest below the folder: where it lies, when its run was submitted, what it holds and which blobs."""
+class Blob:
+    """A blob as a manifest lists it, with its bytes and rows where it says so."""
+
+    name: str
+    size: int | None
+    rows: int | None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest: where it lies, when its run was submitted, what it holds, which blobs and how many it says."""
 
     name: PurePosixPath
     submitted: str
     type: str
-    blobs: tuple[str, ...]
+    blobs: tuple[Blob, ...]
+    blob_count: int
+
+    @property
+    def age(self) -> tuple[str, str]:
+        """What orders the manifests of one month; the newest counts."""
+        return self.submitted, self.name.as_posix()
 
 
 def find_parts(
@@ -59,8 +74,8 @@ def find_parts(
 
 def _delivered(folder: Path, parts: list[RawPart], say: Callable[[str], None]) -> tuple[list[RawPart], dict[str, str]]:
     """The parts that count, and the type of each export whose manifest tells it."""
-    found = [p for p in sorted(folder.rglob(_MANIFEST)) if not _is_hidden(p.relative_to(folder))]
-    manifests: dict[str, list[_Manifest]] = defaultdict(list)
+    found = [p for p in sorted(folder.rglob(MANIFEST)) if not _is_hidden(p.relative_to(folder))]
+    manifests: dict[str, list[Manifest]] = defaultdict(list)
     for path in found:
         manifest = _read(path, folder)
         manifests[_month(manifest.name)].append(manifest)
@@ -71,7 +86,7 @@ def _delivered(folder: Path, parts: list[RawPart], say: Callable[[str], None]) -
     told: dict[str, str] = {}
     for month in sorted(by_month.keys() | manifests.keys()):
         if month in manifests:
-            newest = max(manifests[month], key=lambda m: (m.submitted, m.name.as_posix()))
+            newest = max(manifests[month], key=lambda m: m.age)
             listed = _listed(newest, by_month[month], month, say)
             told |= {_export(PurePosixPath(part.name)): newest.type for part in listed}
         else:
@@ -89,7 +104,7 @@ def _is_hidden(path: Path) -> bool:
 def _month(name: PurePosixPath) -> str:
     """Export and month that a file or manifest belongs to; its folder, where no folder names a month."""
     for i, folder in enumerate(name.parts[:-1]):
-        if _PERIOD.fullmatch(folder):
+        if PERIOD.fullmatch(folder):
             return "/".join(name.parts[: i + 1])
     return name.parent.as_posix()
 
@@ -97,38 +112,50 @@ def _month(name: PurePosixPath) -> str:
 def _export(name: PurePosixPath) -> str:
     """The export that a part belongs to; of a loose file, its name without what numbers the parts of one."""
     month = PurePosixPath(_month(name))
-    if _PERIOD.fullmatch(month.name):
+    if PERIOD.fullmatch(month.name):
         return month.parent.as_posix() if len(month.parts) > 1 else month.name
     stem = _GUID.sub("", name.name.split(".", 1)[0])
     return (name.parent / (re.sub(r"[\W_\d]+$", "", stem) or stem)).as_posix()
 
 
-def _read(path: Path, folder: Path) -> _Manifest:
+def read_manifest(content: bytes, name: PurePosixPath) -> Manifest:
+    """What a manifest says; raises ValueError, in words, for one that is not whole or is none."""
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8-sig"))
-        return _Manifest(
-            PurePosixPath(path.relative_to(folder).as_posix()),
-            str(content.get("runInfo", {}).get("submittedTime", "")),
-            str(content.get("exportConfig", {}).get("type", "")),
-            tuple(str(blob["blobName"]) for blob in content["blobs"]),
+        told: Any = json.loads(content.decode("utf-8-sig"))
+        blobs = [
+            Blob(blob["blobName"].strip(), blob.get("byteCount"), blob.get("dataRowCount")) for blob in told["blobs"]
+        ]
+        return Manifest(
+            name,
+            str(told.get("runInfo", {}).get("submittedTime", "")),
+            str(told.get("exportConfig", {}).get("type", "")),
+            tuple(blobs),
+            int(told.get("blobCount", len(blobs))),
         )
-    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _read(path: Path, folder: Path) -> Manifest:
+    try:
+        return read_manifest(path.read_bytes(), PurePosixPath(path.relative_to(folder).as_posix()))
+    except (ValueError, OSError) as error:
         raise InputError(
-            f"{path} is no whole manifest: {type(error).__name__}: {error}",
+            f"{path} is no whole manifest: {error}",
             expected="the manifest.json that Cost Management writes beside the files of a run, with `blobs`",
             next_step="fetch the manifest again",
         ) from error
 
 
-def _listed(manifest: _Manifest, parts: list[RawPart], month: str, say: Callable[[str], None]) -> list[RawPart]:
+def _listed(manifest: Manifest, parts: list[RawPart], month: str, say: Callable[[str], None]) -> list[RawPart]:
     """The parts that a run's manifest lists."""
     run = manifest.name.parent
     listed = []
     missing = []
     for blob in manifest.blobs:
-        part = next((p for p in parts if _is_blob(blob, p, run)), None)
+        part = next((p for p in parts if _is_blob(blob.name, p, run)), None)
         if part is None:
-            missing.append(blob)
+            missing.append(blob.name)
         else:
             listed.append(part)
     if missing:
@@ -155,7 +182,7 @@ def _is_blob(blob: str, part: RawPart, run: PurePosixPath) -> bool:
 
 def _named(part: RawPart, month: str) -> RawPart:
     """The part, named by its export, month and file alone: folder and id of a run are no part of it."""
-    if not _PERIOD.search(month):
+    if not PERIOD.search(month):
         return part
     file = re.sub(rf"_{_GUID.pattern}(?=\.)", "", PurePosixPath(part.name).name, flags=re.IGNORECASE)
     return replace(part, name=f"{month}/{file}")
@@ -163,7 +190,7 @@ def _named(part: RawPart, month: str) -> RawPart:
 
 def _refuse_runs(month: str, parts: list[RawPart]) -> None:
     """Raises InputError where a month without a manifest holds more than one run."""
-    if not _PERIOD.search(month):
+    if not PERIOD.search(month):
         return
     runs = {(PurePosixPath(p.name).parent.as_posix(), *_GUID.findall(PurePosixPath(p.name).name)) for p in parts}
     if len(runs) > 1:
