@@ -1,8 +1,8 @@
 """A mid-size company's raw exports in the providers' own formats, made from a seed; what is in them is known.
 
 plan (company, api_plan, incidents) -> daily quantities (activity) -> charges (bill; model_apis) -> one module an
-export, each writing its share (aws, azure, openai, anthropic, gateways, ledger, finance) -> truth. A new export is one
-module with a `write` and one line in `write` below.
+export, each writing its share (aws, azure, openai, anthropic, gateways, ledger, gpu_usage, finance) -> truth. A new
+export is one module with a `write` and one line in `write` below.
 """
 
 import shutil
@@ -12,7 +12,19 @@ from pathlib import Path
 
 import polars as pl
 
-from connectors.demo import anthropic, aws, azure, finance, gateways, ledger, model_apis, openai, settings, truth
+from connectors.demo import (
+    anthropic,
+    aws,
+    azure,
+    finance,
+    gateways,
+    gpu_usage,
+    ledger,
+    model_apis,
+    openai,
+    settings,
+    truth,
+)
 from connectors.demo.activity import daily_usage
 from connectors.demo.bill import bill
 from connectors.demo.company import NAME, Calendar
@@ -47,15 +59,18 @@ def write(
     """
     calendar = Calendar.of(months=months, today=today)
     settings.refuse_other_homes(home)
-    for folder in (aws.FOLDER, azure.FOLDER, openai.FOLDER, anthropic.FOLDER, gateways.LITELLM, gateways.LOG):
+    for folder in (aws.FOLDER, azure.FOLDER, openai.FOLDER, anthropic.FOLDER, gateways.LITELLM, gateways.LOG,
+                   gpu_usage.FOLDER):  # fmt: skip
         shutil.rmtree(home / folder, ignore_errors=True)
-    whole = bill(daily_usage(calendar, seed), calendar)
+    usage = daily_usage(calendar, seed)
+    whole = bill(usage, calendar)
     shown = pl.concat([aws.write(home, whole, calendar), azure.write(home, whole, calendar)])
     apis = model_apis.apis(calendar, seed)
     for export in (openai, anthropic, gateways):
         export.write(home, apis, calendar)
     ledger.write(home, calendar)
-    document = truth.truth(shown, whole, apis, calendar, home, months=months, seed=seed)
+    busy = gpu_usage.write(home, usage, calendar, seed)
+    document = truth.truth(shown, whole, apis, busy, calendar, home, months=months, seed=seed)
     finance.write(home, shown, apis, document, calendar, seed)
     return DemoCompany(
         name=NAME,

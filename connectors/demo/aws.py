@@ -53,7 +53,7 @@ def _focus(rows: pl.DataFrame, *, is_open: bool) -> pl.DataFrame:
         (_accounts(), ["account"]),
         (_workloads(), [WORKLOAD]),
         (_commitments(), ["commitment"]),
-        (_resources(rows), [WORKLOAD, RESOURCE, SKU]),
+        (resources(rows), [WORKLOAD, RESOURCE, SKU]),
         (_prices_as_text(rows), ["contracted_price"]),
     ):
         wide = wide.join(dimension, on=keys, how="left", maintain_order="left")
@@ -204,7 +204,7 @@ def commitment_id(commitment: Commitment) -> str:
     return f"arn:aws:ec2:us-east-1:{account}:reserved-instances/{uuid}"
 
 
-def _resources(rows: pl.DataFrame) -> pl.DataFrame:
+def resources(rows: pl.DataFrame) -> pl.DataFrame:
     """Id and zone of each resource that the rows name."""
     found = rows.select(WORKLOAD, RESOURCE, SKU).unique(maintain_order=True).drop_nulls()
     kinds = dict(skus().select(SKU, "resource_type").iter_rows())

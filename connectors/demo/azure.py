@@ -73,7 +73,7 @@ def _focus(rows: pl.DataFrame, *, is_open: bool) -> pl.DataFrame:
         (_accounts(), ["account"]),
         (_workloads(), [WORKLOAD]),
         (_commitments(), ["commitment"]),
-        (_resources(rows), [WORKLOAD, RESOURCE, SKU]),
+        (resources(rows), [WORKLOAD, RESOURCE, SKU]),
     ):
         wide = wide.join(dimension, on=keys, how="left", maintain_order="left")
     month = rows["month"][0]
@@ -228,7 +228,7 @@ def _commitments() -> pl.DataFrame:
     ])  # fmt: skip
 
 
-def _resources(rows: pl.DataFrame) -> pl.DataFrame:
+def resources(rows: pl.DataFrame) -> pl.DataFrame:
     """Id, name and group of each resource that the rows name."""
     found = rows.select(WORKLOAD, RESOURCE, SKU).unique(maintain_order=True).drop_nulls()
     paths = {sku: _RESOURCE_PATHS.get(kind or "") for sku, kind in skus().select(SKU, "resource_type").iter_rows()}

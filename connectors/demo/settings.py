@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from connectors.demo import anthropic, aws, azure, finance, gateways, ledger, openai
+from connectors.demo import anthropic, aws, azure, finance, gateways, gpu_usage, ledger, openai
 from connectors.demo.api_plan import ANTHROPIC, OPENAI, ORGANIZATIONS
 from connectors.demo.company import NAME, Calendar, month_before
 from connectors.demo.incidents import price_change_day
@@ -60,6 +60,11 @@ path = "{gateway}"
 id = "on_prem"                  # servers in Frankfurt, Ashburn and Venlo
 connector = "on_prem"
 path = "{on_prem}"
+
+[[sources]]
+id = "gpus"                     # how busy the accelerators were: costs nothing, and right-sizing rests on it
+connector = "gpu_usage"
+path = "{gpus}"
 
 # ---------------------------------------------------------------- what finance keeps
 [tables]
@@ -133,6 +138,7 @@ def write(home: Path, calendar: Calendar, scenarios: tuple[Path, ...]) -> Path:
     ago = calendar.days_before_end
     text = _TEMPLATE.format(
         mark=MARK, name=NAME, aws=aws.FOLDER.as_posix(), azure=azure.FOLDER.as_posix(), on_prem=ledger.FILE.as_posix(),
+        gpus=gpu_usage.FOLDER.as_posix(),
         openai=openai.FOLDER.as_posix(), openai_org=ORGANIZATIONS[OPENAI], anthropic=anthropic.FOLDER.as_posix(),
         anthropic_org=ORGANIZATIONS[ANTHROPIC], litellm=gateways.LITELLM.as_posix(), gateway=gateways.LOG.as_posix(),
         gateway_key=gateways.SPLIT_KEY, prices=gateways.PRICES.as_posix(),

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from connectors.demo import anthropic, api_truth, aws, azure, gateways, ledger, openai
+from connectors.demo import anthropic, api_truth, aws, azure, gateways, gpu_usage, ledger, openai
 from connectors.demo.activity import SKU, WORKLOAD
 from connectors.demo.bill import CHANGED_SKU, COST_DECIMALS, EXACT, exact_sum, missing_month, term_of
 from connectors.demo.company import ACCOUNTS, COMMITMENTS, NAME, WORKLOADS, Calendar, account
@@ -28,22 +28,31 @@ MISSING_FEE: Final = "AWS Enterprise Support fee is on the invoice and not in th
 
 
 def truth(
-    shown: pl.DataFrame, whole: pl.DataFrame, apis: Apis, calendar: Calendar, home: Path, *, months: int, seed: int
+    shown: pl.DataFrame,
+    whole: pl.DataFrame,
+    apis: Apis,
+    busy: pl.DataFrame,
+    calendar: Calendar,
+    home: Path,
+    *,
+    months: int,
+    seed: int,
 ) -> dict[str, Any]:
-    """The document; shown: what the exports of the clouds show, whole: what they invoice."""
+    """The document; shown: what the exports of the clouds show, whole: what they invoice, busy: hours of machines."""
     return {
         "company": NAME, "months": months, "seed": seed, "today": calendar.today, "first_day": calendar.start,
         "last_day": calendar.end, "open_period": _period(calendar.open_month),
         "files": {
             "aws": str(aws.FOLDER), "azure": str(azure.FOLDER), "openai": str(openai.FOLDER),
             "anthropic": str(anthropic.FOLDER), "litellm": str(gateways.LITELLM), "gateway": str(gateways.LOG),
-            "on_prem": str(ledger.FILE),
+            "on_prem": str(ledger.FILE), "gpu_usage": str(gpu_usage.FOLDER),
         },
         "totals": _totals(shown, apis, calendar),
         "owners": _owners(shown, apis, calendar),
         "commitments": _commitments(shown, calendar),
         "invoices": invoices(shown, whole, apis, calendar),
         "incidents": [_measured(i, shown, apis) for i in incidents(calendar)],
+        "rightsizing": gpu_usage.wastes(shown, busy, calendar),
         "model_apis": api_truth.model_apis(apis, calendar, home / gateways.PRICES),
     }  # fmt: skip
 
