@@ -197,7 +197,7 @@ class _Run:
         target = self.folder / endpoint.name / window.name
         part = target.with_name(f".{window.name}.part")
         asked = self._asked(endpoint, window)
-        self._start(part, asked)
+        start(part, asked)
         try:
             number = self._walk(endpoint, window, part)
         except NoAnswer as problem:
@@ -240,26 +240,27 @@ class _Run:
             )
         return number
 
-    def _start(self, part: Path, asked: str) -> None:
-        """Keep what an interrupted pull of the same window left, when it is younger than an hour."""
-        now = datetime.now(UTC)
-        left = stated(part / ASKED)
-        if left.get("asked") == asked and now - datetime.fromisoformat(str(left["started"])) < _RESUMED:
-            return
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        write(part / ASKED, {"asked": asked, "started": now.isoformat()})
-
     def _page(self, endpoint: Endpoint, file: Path, params: Params) -> Document:
         if file.exists():
             document: Document = json.loads(file.read_bytes(), parse_float=Decimal)
             return document
         answer = self.client.get(endpoint.path, params, endpoint.headers)
-        _write_bytes(file, answer.body)
+        write_bytes(file, answer.body)
         return answer.document
 
 
 # ---------------------------------------------------------------------------------------------------------- on disk
+def start(part: Path, asked: str) -> None:
+    """An empty part, or what an interrupted pull that asked the same left, when it is younger than an hour."""
+    now = datetime.now(UTC)
+    left = stated(part / ASKED)
+    if left.get("asked") == asked and now - datetime.fromisoformat(str(left["started"])) < _RESUMED:
+        return
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    write(part / ASKED, {"asked": asked, "started": now.isoformat()})
+
+
 def replace(target: Path, part: Path) -> None:
     """The part becomes the target; the old one stays on disk until then, and `recover` ends a swap cut off."""
     old = _old(target)
@@ -293,10 +294,10 @@ def stated(file: Path) -> dict[str, object]:
 
 def write(file: Path, content: Mapping[str, object]) -> None:
     """A small file of ours, there whole or not at all."""
-    _write_bytes(file, json.dumps(content).encode())
+    write_bytes(file, json.dumps(content).encode())
 
 
-def _write_bytes(file: Path, content: bytes) -> None:
+def write_bytes(file: Path, content: bytes) -> None:
     """The file is there whole or not at all."""
     new = file.with_name(f"{file.name}.new")
     new.write_bytes(content)
