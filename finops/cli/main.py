@@ -18,10 +18,12 @@ from finops.cli import (
     price,
     quality,
     recommendations,
+    rightsize,
     serve,
     spend,
     tokens,
     utilisation,
+    variance,
 )
 from finops.cli.session import Format, Session, session
 from finops.errors import FinopsError
@@ -42,6 +44,7 @@ for group in (
     spend,
     tokens,
     utilisation,
+    variance,
     forecast,
     placement,
     price,

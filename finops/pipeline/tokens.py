@@ -30,12 +30,17 @@ def facts(config: Config, lake: Lake, *, start: date | None = None, end: date | 
     """Who used which model on which day, and what the bill says it cost; see finops.token_ledger.facts. `end` is
     exclusive."""
     splits = {source.id: (source.splits.source, source.splits.key) for source in config.sources if source.splits}
-    return ledger.facts(_bill(lake, start, end), ledger.metered(_priced(config, lake, start, end)), splits)
+    return ledger.facts(_bill(lake, start, end), metered(config, lake, start=start, end=end), splits)
 
 
 def usage(config: Config, lake: Lake, *, start: date | None = None, end: date | None = None) -> pl.DataFrame:
     """The rows of token_usage with their prices as the book has them now; nothing of that is stored."""
     return _priced(config, lake, start, end).select(USAGE)
+
+
+def metered(config: Config, lake: Lake, *, start: date | None = None, end: date | None = None) -> pl.DataFrame:
+    """Usage by kind; see finops.token_ledger.metered."""
+    return ledger.metered(_priced(config, lake, start, end))
 
 
 def unpriced(config: Config, lake: Lake, *, start: date | None = None, end: date | None = None) -> pl.DataFrame:
