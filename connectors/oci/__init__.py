@@ -10,11 +10,10 @@ from typing import Final
 
 import polars as pl
 
-from connectors import files, focus
-from connectors.oci import cost_report
+from connectors import files
+from connectors.oci import cost_report, focus_export
 from connectors.oci.cost_report import open_report
 from connectors.registry import RawPart
-from finops import schema as s
 from finops.errors import InputError
 
 NAME: Final = "oci"
@@ -52,5 +51,4 @@ def parse(part: RawPart) -> pl.LazyFrame:
     report = open_report(part.path)
     if report.kind == "cost":
         return cost_report.parse(report, part)
-    named = (s.SERVICE_PROVIDER_NAME, s.HOST_PROVIDER_NAME, s.INVOICE_ISSUER_NAME)
-    return focus.parse(part).with_columns(pl.col(name).fill_null(pl.lit(cost_report.ORACLE)) for name in named)
+    return focus_export.parse(part)

@@ -20,7 +20,7 @@
 Source: a public real cost report of November 2023 and notes on it, 2026-11-21. It holds no correction and no overage.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -53,7 +53,8 @@ TIMES: Final = {
 KEPT: Final = (
     "lineItem/referenceNo", "lineItem/backreferenceNo", "lineItem/isCorrection", "cost/subscriptionId",
     "cost/myCostOverage", "cost/unitPriceOverage", "usage/billedQuantityOverage", "cost/overageFlag",
-    "cost/billingUnitReadable", "cost/skuUnitDescription",
+    "cost/billingUnitReadable", "cost/skuUnitDescription", "cost/attributedCost", "usage/attributedUsage",
+    "product/resource", "lineItem/backReference",
 )  # fmt: skip
 _FILLED: Final = (s.BILLED_COST, s.BILLING_CURRENCY, *TIMES)
 NEEDED: Final = tuple({**TEXTS, **NUMBERS, **TIMES}[name] for name in _FILLED)
@@ -67,11 +68,19 @@ _PREEMPTIBLE: Final = r"(?i)\bpreemptible\b"
 
 @dataclass(frozen=True)
 class Report:
-    """An opened file: which of Oracle's it is, its rows, and its columns' types."""
+    """An opened file: which of Oracle's it is, its rows, and its columns' types.
+
+    Oracle's own documentation spells a column in more than one case, so case does not tell columns apart.
+    """
 
     kind: Literal["cost", "usage", "FOCUS"]
     raw: pl.LazyFrame
     kinds: Mapping[str, pl.DataType]
+
+    def named(self, names: Iterable[str]) -> dict[str, str]:
+        """Those of the names that the file has -> how it writes them."""
+        written = {column.lower(): column for column in reversed(list(self.kinds))}
+        return {name: written[name.lower()] for name in names if name.lower() in written}
 
 
 def open_report(path: Path) -> Report:
@@ -81,9 +90,10 @@ def open_report(path: Path) -> Report:
         kinds = {name: kind for name, kind in raw.collect_schema().items() if name != ROW_INDEX}
     if kinds.keys() >= {s.BILLED_COST, s.EFFECTIVE_COST, s.CHARGE_CATEGORY}:
         return Report("FOCUS", raw, kinds)
-    missing = [name for name in NEEDED if name not in kinds]
+    report = Report("cost", raw, kinds)
+    missing = [name for name in NEEDED if name not in report.named(NEEDED)]
     if not missing:
-        return Report("cost", raw, kinds)
+        return report
     if "usage/consumedQuantity" in kinds and not any(name.startswith("cost/") for name in kinds):
         return Report("usage", raw, kinds)
     shown = ", ".join(list(kinds)[:12]) + (f" and {len(kinds) - 12} more" if len(kinds) > 12 else "")
@@ -122,8 +132,10 @@ def parse(report: Report, part: RawPart) -> pl.LazyFrame:
 def _values(report: Report) -> pl.LazyFrame:
     """The report's columns as written, their cells, and typed values; those that it lacks are null."""
     kinds = report.kinds
-    columns = {ours: name for ours, name in {**TEXTS, **NUMBERS, **TIMES}.items() if name in kinds}
-    kept = {name: cells.cleaned(name, kinds[name]) for name in KEPT if name in kinds}
+    wanted = {**TEXTS, **NUMBERS, **TIMES}
+    written = report.named(wanted.values())
+    columns = {ours: written[name] for ours, name in wanted.items() if name in written}
+    kept = {name: cells.cleaned(theirs, kinds[theirs]) for name, theirs in report.named(KEPT).items()}
 
     def typed(ours: str, convert: Callable[[pl.Expr, pl.DataType], pl.Expr], kind: pl.DataType) -> pl.Expr:
         if ours not in columns:
@@ -196,7 +208,7 @@ def _unreadable(report: Report) -> dict[str, tuple[str, pl.Expr]]:
     return {
         ours: (name, pl.col(_CELL + ours).is_not_null() & pl.col(ours).is_null())
         for ours, name in {**NUMBERS, **TIMES}.items()
-        if name in report.kinds
+        if name in report.named([name])
     }
 
 

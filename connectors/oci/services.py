@@ -15,7 +15,7 @@ _SUBCATEGORIES: Final = {
     "AI and Machine Learning/Bots": ("DIGITAL_ASSISTANT",),
     "Analytics/Data Processing": ("DATA_FLOW", "BIG_DATA", "DATA_INTEGRATION"),
     "Analytics/Business Intelligence": ("ANALYTICS",),
-    "Analytics/Streaming Analytics": ("STREAMING",),
+    "Analytics/Streaming Analytics": ("STREAMING", "STREAMING_SERVICE"),
     "Analytics/Search": ("OPENSEARCH",),
     "Compute/Virtual Machines": ("COMPUTE",),
     "Compute/Containers": ("CONTAINER_ENGINE", "KUBERNETES", "OCIR", "CONTAINER_REGISTRY", "CONTAINER_INSTANCES"),
@@ -37,14 +37,15 @@ _SUBCATEGORIES: Final = {
     "Storage/Object Storage": ("OBJECT_STORAGE", "OBJECTSTORE"),
     "Storage/File Storage": ("FILE_STORAGE",),
 }  # fmt: skip
-_BY_NAME: Final = {name: sub for sub, names in _SUBCATEGORIES.items() for name in names}
+_BY_NAME: Final = {name.replace("_", ""): sub for sub, names in _SUBCATEGORIES.items() for name in names}
 
 
 def subcategory(service: pl.Expr) -> pl.Expr:
     """The FOCUS service subcategory; "Other" for a service that the table does not know."""
     return (
         service.str.to_uppercase()
-        .str.replace_all(" ", "_")
+        .str.replace_all(r"[\s_]", "")
+        .str.strip_prefix("ORACLE")
         .map_batches(
             lambda names: names.replace_strict(_BY_NAME, default=_OTHER, return_dtype=pl.String),
             return_dtype=pl.String,

@@ -5,7 +5,7 @@
 | as written | unit |
 |---|---|
 | `1 NONE HOURS INSTANCE` | Hours |
-| `1 NONE HOURS GPU`, `1 NONE HOURS OCPU` | GPU-Hours, OCPU-Hours |
+| `1 NONE HOURS GPU`, `1 NONE HOURS OCPUS` | GPU-Hours, OCPU-Hours |
 | `1 GiB HOURS MEMORY`, `1 GiB MONTHS STORAGE_SIZE` | GiB-Hours, GiB-Months |
 | `1000000 NONE NONE DATAPOINTS` | 1000000 Datapoints |
 | no readable unit, but `GPU Per Hour` | GPU-Hours |
@@ -24,6 +24,7 @@ DESCRIBED: Final = "described unit"
 _READABLE: Final = re.compile(r"(?P<size>\d+) (?P<of>\S+) (?P<time>\S+) (?P<what>\S+)")
 _PER_HOUR: Final = re.compile(r"(?P<what>.+?) per hour", re.IGNORECASE)
 _MACHINES: Final = ("INSTANCE", "NODE", "NONE")
+_SINGULAR: Final = {"OCPUS": "OCPU", "ECPUS": "ECPU", "GPUS": "GPU"}
 
 
 def unit() -> pl.Expr:
@@ -51,4 +52,4 @@ def _unit(readable: str | None, described: str | None) -> str | None:
 
 
 def _hours(what: str) -> str:
-    return "Hours" if what in _MACHINES else f"{what}-Hours"
+    return "Hours" if what in _MACHINES else f"{_SINGULAR.get(what, what)}-Hours"

@@ -1,6 +1,7 @@
 """Oracle Cloud bills: the warts of cost reports, which files are a bill, and what is refused."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ from connectors.registry import RAW, REJECT
 from finops import schema as s
 from finops.errors import InputError
 from finops.ownership import source_value, tag_value
+from finops.pipeline.totals import Batch
 from tests.conftest import TODAY
 from tests.unit.test_gcp import write_csv
 
@@ -53,6 +55,48 @@ def test_my_cost_is_the_amount_and_overage_a_part_of_it(tmp_path: Path) -> None:
     frame = read(write_csv(tmp_path / "a.csv", row))
     assert [frame[column][0] for column in s.COSTS.values()] == [Decimal(20)] * 4
     assert frame.select(source_value("cost/myCostOverage"))[:, 0][0] == "5"
+
+
+def test_attributed_cost_is_no_cost_of_its_own(tmp_path: Path) -> None:
+    """What Oracle attributes to a resource is billed elsewhere: kept, and added to nothing."""
+    frame = read(write_csv(tmp_path / "a.csv", USUAL | {"cost/attributedCost": "7", "usage/attributedUsage": "3"}))
+    assert [frame[column][0] for column in s.COSTS.values()] == [Decimal(20)] * 4
+    assert frame.select(source_value("cost/attributedCost"))[:, 0][0] == "7"
+
+
+def test_four_currencies_are_never_added(tmp_path: Path, load: Callable[..., list[Batch]]) -> None:
+    """Each currency of a report has its own total, and none is converted: the report states no rate."""
+    rows = [USUAL | {"cost/currencyCode": c, "cost/myCost": "2"} for c in ("USD", "EUR", "GBP", "aud", "EUR")]
+    [batch] = load(write_csv(tmp_path / "a.csv", *rows), "oci")
+    assert {total.currency: total.read for total in batch.billed_cost} == {
+        "USD": Decimal(2), "EUR": Decimal(4), "GBP": Decimal(2), "AUD": Decimal(2),
+    }  # fmt: skip
+
+
+def test_case_does_not_tell_columns_apart(tmp_path: Path) -> None:
+    """The documentation writes lineItem/TenantId and lineItem/iscorrection, reports another case: both are read."""
+    row = {name.lower(): value for name, value in USUAL.items()} | {"lineItem/iscorrection": "true"}
+    row.pop("lineitem/iscorrection")
+    charge = only(write_csv(tmp_path / "a.csv", row | {"lineItem/TenantId": row.pop("lineitem/tenantid")}))
+    assert (charge[s.BILLED_COST], charge[s.CHARGE_CLASS]) == (Decimal(20), "Correction")
+    assert charge[s.BILLING_ACCOUNT_ID] == USUAL["lineItem/tenantId"]
+
+
+def test_a_focus_file_of_the_older_version_is_lifted(tmp_path: Path) -> None:
+    """Region, InvoiceIssuer and UsageQuantity are what later versions call otherwise; compartments are accounts."""
+    older = {
+        "Region": "eu-frankfurt-1", "InvoiceIssuer": "Oracle Deutschland", "UsageQuantity": "2",
+        "UsageUnit": "OCPU Hours", "PricingCategory": "On-Demand", "ChargeFrequency": "OneTime", "SubAccountId": "ocid1.tenancy.oc1..aaaa",
+        "oci_CompartmentId": "ocid1.compartment.oc1..bbbb", "ChargeDescription": "Standard - E4",
+        "Tags": '{"team":"a"}',
+    }  # fmt: skip
+    charge = only(write_csv(tmp_path / "a.csv", FOCUS_ROW | older))
+    assert [charge[c] for c in (s.REGION_ID, s.INVOICE_ISSUER_NAME, s.CONSUMED_UNIT, s.PRICING_CATEGORY)] == [
+        "eu-frankfurt-1", "Oracle Deutschland", "OCPU Hours", "Standard",
+    ]  # fmt: skip
+    assert (charge[s.CONSUMED_QUANTITY], charge[s.CHARGE_FREQUENCY]) == (Decimal(2), "One-Time")
+    assert (charge[s.SUB_ACCOUNT_ID], charge[s.SUB_ACCOUNT_NAME]) == ("ocid1.compartment.oc1..bbbb", "search-prod")
+    assert (charge[s.CONTRACTED_COST], charge[s.LIST_COST]) == (Decimal("1.5"), Decimal("1.5"))
 
 
 def test_amounts_keep_every_decimal(tmp_path: Path) -> None:
