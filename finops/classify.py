@@ -223,7 +223,10 @@ def _with_accelerators(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     count = pl.col("instance_type").replace_strict(
         {name: found.count for name, found in known.items()}, default=None, return_dtype=s.MONEY
     )
-    named = pl.col("fact accelerator").is_not_null()
+    # a meter may name a machine by its accelerator (BM.GPU.H100.8): its hours count all of them, GPU hours single ones
+    single = pl.any_horizontal(pl.col(f"{q}_unit").str.contains("(?i)gpu") for q in _QUANTITIES).fill_null(value=False)
+    machine_named = pl.col("fact instance_type").is_not_null() & count.is_not_null() & ~single
+    named = pl.col("fact accelerator").is_not_null() & ~machine_named
     return frame.with_columns(
         pl.coalesce("accelerator", "fact accelerator", model).alias("accelerator"),
         pl.coalesce(
