@@ -460,3 +460,32 @@ def test_real_exports_sum_to_their_control_totals(
     frame = read(NATIVE / file, currency="USD")
     assert (len(frame), sums(frame)) == (rows, (Decimal(billed), Decimal(effective)))
     assert len(frame.drop_nulls(REJECT)) == rejected
+
+
+# ---------------------------------------------------------------------------------------------------------- currencies
+def test_four_currencies_are_never_added(tmp_path: Path, load: Callable[..., list[Batch]]) -> None:
+    """Each billing currency of a file has its own total, whatever the rate that the rows state."""
+    rows = [details(BillingCurrency=c, Cost="2", exchangeRate="1.1") for c in ("USD", "EUR", "GBP", "AUD", "EUR")]
+    [batch] = load(write_csv(tmp_path / "a.csv", *rows), "azure")
+    assert {total.currency: total.read for total in batch.billed_cost} == {
+        "USD": Decimal(2), "EUR": Decimal(4), "GBP": Decimal(2), "AUD": Decimal(2),
+    }  # fmt: skip
+
+
+def test_a_converted_charge_keeps_the_rate_and_its_date(tmp_path: Path) -> None:
+    """What Microsoft prices in USD and bills in EUR keeps the rate and its day, in both formats."""
+    row = details(
+        BillingCurrency="EUR", Cost="2.2", PricingCurrency="USD", exchangeRatePricingToBilling="0.88",
+        exchangeRateDate="09/01/2026",
+    )  # fmt: skip
+    rate = {"x_BillingExchangeRate": "0.88", "x_BillingExchangeRateDate": "2026-09-01T00:00:00Z"}
+    focus = FOCUS | {"BillingCurrency": "EUR"} | rate
+    for path, day in (
+        (write_csv(tmp_path / "details" / "a.csv", row), "09/01/2026"),
+        (write_csv(tmp_path / "focus" / "a.csv", focus), "2026-09-01T00:00:00Z"),
+    ):
+        [charge] = read(path).iter_rows(named=True)
+        kept = json.loads(charge[s.SOURCE_COLUMNS])
+        assert (charge[s.BILLING_CURRENCY], kept["x_BillingExchangeRate"], kept["x_BillingExchangeRateDate"]) == (
+            "EUR", "0.88", day,
+        )  # fmt: skip

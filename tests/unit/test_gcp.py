@@ -199,6 +199,13 @@ def test_four_currencies_are_never_added(tmp_path: Path, load: Callable[..., lis
     assert batch.rows_read == 4
 
 
+def test_a_converted_charge_keeps_its_rate_and_its_day(tmp_path: Path) -> None:
+    """What is priced in USD and billed in EUR keeps Google's rate; its date is the charge's day."""
+    charge = only(write_csv(tmp_path / "a.csv", usage(currency="EUR", currency_conversion_rate="0.875")))
+    assert Decimal(json.loads(str(charge[s.SOURCE_COLUMNS]))["currency_conversion_rate"]) == Decimal("0.875")
+    assert charge[s.CHARGE_PERIOD_START] == datetime(2026, 9, 3, 10, tzinfo=UTC)
+
+
 def test_labels_name_owners(tmp_path: Path) -> None:
     """Labels of resource, tags and project are Tags; the nearest to the resource wins."""
     row = usage(
