@@ -41,6 +41,7 @@ class Miss:
     """An option that does not keep what the group needs, the reason, and its price per hour."""
 
     instance_type: str
+    accelerator: str
     reason: str
     price_per_hour: float
 
@@ -122,16 +123,16 @@ def _other(
     elif (machine.accelerator, machine.accelerators) == (group.accelerator, group.accelerators):
         reason = "the same accelerators; only its host differs, which is not measured"
     if reason is not None or ratio is None:
-        return Miss(machine.instance_type, reason or "", price)
+        return Miss(machine.instance_type, machine.accelerator, reason or "", price)
     replicas = math.floor(machine.accelerators / need.shape + 1e-9) if group.is_pooled else 1
     worth = replicas * need.shape * ratio
     count = group.machines
     if group.is_pooled:
         count = max(need.least, math.ceil(need.accelerators / worth))
     elif worth < need.per_machine:
-        return Miss(machine.instance_type, _short(worth, need.per_machine), price)
+        return Miss(machine.instance_type, machine.accelerator, _short(worth, need.per_machine), price)
     if count * worth < need.accelerators:
-        return Miss(machine.instance_type, _short(count * worth, need.accelerators), price)
+        return Miss(machine.instance_type, machine.accelerator, _short(count * worth, need.accelerators), price)
     hours = count * group.hours_per_month if group.is_pooled else group.machine_hours
     return Fit(
         kind="smaller" if machine.accelerator == group.accelerator else "other_accelerator",
@@ -155,7 +156,7 @@ def _sliced(group: Group, need: Need, machine: Machine, price: float, measured: 
     ratio = relative_throughput(group.accelerator or "", machine.accelerator, measured)
     if profiles is None or ratio is None:
         if machine.instance_type == group.instance_type:
-            yield Miss(name, f"no slices (MIG profiles) of {machine.accelerator} are known", 0.0)
+            yield Miss(name, machine.accelerator, f"no slices (MIG profiles) of {machine.accelerator} are known", 0.0)
         return
     bf16 = [accelerators().get(a) for a in (group.accelerator or "", machine.accelerator)]
     if bf16[0] and bf16[1] and bf16[0].has_bf16 and not bf16[1].has_bf16:
@@ -184,7 +185,7 @@ def _sliced(group: Group, need: Need, machine: Machine, price: float, measured: 
             )
         return
     needed = f"{need.memory_gib:.1f} GiB and {need.per_machine:.2f} accelerators"
-    yield Miss(name, f"none has the {needed} that one of the {group.machines} needs", price)
+    yield Miss(name, machine.accelerator, f"none has the {needed} that one of the {group.machines} needs", price)
 
 
 def cheapest(fits: Sequence[Fit]) -> Fit | None:

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from optimizer.accelerators import Throughput, accelerators
 from optimizer.fits import CENT, Fit, Miss, cheapest, fewer, others
-from optimizer.running import HOURS_OF_WEEK, Group, Machine, Need, Settings, is_idle, needs, off_hours
+from optimizer.running import HOURS_OF_WEEK, Group, Machine, Need, Settings, idle_below, is_idle, needs, off_hours
 
 Action = Literal["stop", "release", "fewer", "smaller", "other_accelerator", "slices", "schedule"]
 Status = Literal["change", "right", "not_enough_measured", "not_billed", "owned"]
@@ -154,7 +154,7 @@ def _stop(group: Group, need: Need, settings: Settings) -> Advice:
     if group.memory_gib is not None and group.accelerator_memory_gib:
         held = group.memory_gib / group.accelerator_memory_gib
     reason = (
-        f"in none of {group.days} measured days did an accelerator reach {settings.idle_ratio:.0%}"
+        f"in none of {group.days} measured days did an accelerator reach {idle_below(group, settings):.1%}"
         + (f"; {held:.0%} of its memory is held, so ask who counts on what is loaded" if _holds(held) else "")
         + _committed(group)
     )
@@ -224,8 +224,8 @@ def _schedule(
         return None
     seen = {h.of_week for h in group.hours}
     reason = (
-        f"in {len(off)} of {HOURS_OF_WEEK} hours of the week no accelerator reached {settings.idle_ratio:.0%} in any "
-        f"of {group.days} measured days" + _committed(group)
+        f"in {len(off)} of {HOURS_OF_WEEK} hours of the week no accelerator reached {idle_below(group, settings):.1%} "
+        f"in any of {group.days} measured days" + _committed(group)
     )
     kept_on = (
         f"{len(seen - off)} hours of the week were used in at least one week, or lie in pauses of fewer than "
@@ -313,7 +313,7 @@ def _fewer_words(group: Group, need: Need, fit: Fit) -> tuple[str, ...]:
 
 
 def _limits(group: Group, need: Need, options: Sequence[Fit | Miss], machines: Sequence[Machine]) -> tuple[str, ...]:
-    """What nobody knows and so was not proposed, and the cheaper machines that miss something, the cheapest first."""
+    """What nobody knows and so was not proposed; of each accelerator the nearest cheaper machine and what it lacks."""
     words = []
     if group.accelerator is None or group.accelerator not in accelerators():
         words.append(f"what {group.accelerator or 'its accelerator'} can do is not known: no other one is proposed")
@@ -330,8 +330,8 @@ def _limits(group: Group, need: Need, options: Sequence[Fit | Miss], machines: S
         words.append(f"the price book has no {service} of {group.provider or 'its provider'} in {group.region or '?'}")
     assert group.cost is not None
     today = float(group.cost) / group.machine_hours
-    cheaper = sorted(
-        (m for m in options if isinstance(m, Miss) and m.price_per_hour < today), key=lambda m: m.price_per_hour
-    )
-    words += [f"{miss.instance_type}: {miss.reason}" for miss in cheaper]
+    cheaper = [m for m in options if isinstance(m, Miss) and m.price_per_hour < today]
+    nearest = {m.accelerator: m for m in sorted(cheaper, key=lambda m: m.price_per_hour)}
+    ranked = sorted(nearest.values(), key=lambda m: -m.price_per_hour)
+    words += [f"{miss.instance_type}: {miss.reason}" for miss in ranked]
     return tuple(words[:LIMITS_SHOWN])

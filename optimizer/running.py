@@ -27,6 +27,8 @@ class Settings:
     """Kept above the most memory that was in use, up to what there is today."""
     idle_ratio: float = 0.05
     """An hour whose highest use is below this is idle."""
+    serving_idle_ratio: float = 0.005
+    """The same of what serves requests: few requests are use."""
     least_days: int = 14
     least_coverage_ratio: float = 0.8
     """Measured part of the billed accelerator-hours."""
@@ -166,18 +168,24 @@ def _memory(group: Group, settings: Settings) -> float | None:
     return min(own, group.memory_gib * (1 + settings.memory_headroom_ratio))
 
 
+def idle_below(group: Group, settings: Settings) -> float:
+    """The highest use ratio below which an hour of the group is idle."""
+    return settings.serving_idle_ratio if group.purpose == "inference" else settings.idle_ratio
+
+
 def is_idle(group: Group, settings: Settings) -> bool:
     """Whether every measured hour was idle."""
-    return all(h.highest < settings.idle_ratio for h in group.hours)
+    return all(h.highest < idle_below(group, settings) for h in group.hours)
 
 
 def off_hours(group: Group, settings: Settings) -> frozenset[int]:
     """Hours of the week that were idle in every measured week, in runs of at least `least_off_hours`."""
     seen = [0] * HOURS_OF_WEEK
     quiet = [True] * HOURS_OF_WEEK
+    limit = idle_below(group, settings)
     for hour in group.hours:
         seen[hour.of_week] += 1
-        quiet[hour.of_week] &= hour.highest < settings.idle_ratio
+        quiet[hour.of_week] &= hour.highest < limit
     off = [q and n >= LEAST_WEEKS for q, n in zip(quiet, seen, strict=True)]
     if all(off) or not any(off):
         return frozenset(range(HOURS_OF_WEEK) if all(off) else ())

@@ -44,6 +44,7 @@ for group in (
     spend,
     tokens,
     utilisation,
+    rightsize,
     variance,
     forecast,
     placement,
