@@ -28,6 +28,7 @@ from connectors.http import Answer, Document, NoAnswer, Patience
 from finops.errors import ConfigError, SourceUnreachable
 
 PATIENT: Final = Patience(attempts=10, total_s=1200)
+PROBED: Final = Patience(attempts=2, total_s=20, answer_s=10)
 _WAITS: Final = re.compile(r"x-ms-ratelimit-microsoft\.[a-z]+(-[a-z]+)?-retry-after|retry-after", re.IGNORECASE)
 _MILLISECONDS: Final = ("retry-after-ms", "x-ms-retry-after-ms")
 _RETRIED: Final = (408, 409, 425, 429)
@@ -174,6 +175,18 @@ class Api:
             contents.add(digest)
             pages.append(page)
         return pages
+
+    def probe(
+        self, endpoint: str, method: str, link: str, body: Mapping[str, Any] | None, needs: Needs
+    ) -> sync.Probe:  # fmt: skip
+        """Whether a request is answered."""
+        try:
+            self.asked(method, link, body)
+        except NoAnswer as problem:
+            error = self.refused(problem, needs)
+            status: sync.Status = "refused" if problem.status in (401, 403) else "unreachable"
+            return sync.Probe(endpoint, status, error.found, error.next_step)
+        return sync.Probe(endpoint, "ok", f"Azure answers {needs.action} on {needs.scope}")
 
     def refused(self, problem: NoAnswer, needs: Needs) -> SourceUnreachable:
         """Found, expected and next step for a request that got no answer."""

@@ -1,19 +1,24 @@
 """Sources that are fetched from a provider's API or a bucket: what the config says of them, and the fetch itself."""
 
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
 from filelock import FileLock, Timeout
 
 from connectors import sync
-from connectors.access import Access
+from connectors.access import Access, Window
 from connectors.aws import cost_explorer, exports, gpu_metrics
 from connectors.aws.api import HOME_REGION, Api, connect
+from connectors.azure import api as azure_api
+from connectors.azure import cost_query, invoices
+from connectors.azure.session import credential
+from connectors.http import Patience
 from connectors.keys import read_key
 from connectors.registry import connector
-from finops.config import Aws, AwsIdentity, Config, Source
+from finops.config import Aws, AwsIdentity, Azure, Config, Source
 from finops.errors import CallError, ConfigError
 
 _LOCK: Final = ".apis.lock"
@@ -22,13 +27,16 @@ _LOCK: Final = ".apis.lock"
 def pull(config: Config, source: Source, *, today: date, say: Callable[[str], None]) -> None:
     """Bring the source's folder up to today.
 
-    Raises as `exports.pull`, `cost_explorer.pull` and `gpu_metrics.pull`, or `sync.pull` and `read_key`, do.
+    Raises as `exports.pull`, `cost_explorer.pull` and `gpu_metrics.pull`, `cost_query.pull` and `invoices.pull`, or
+    `sync.pull` and `read_key`, do.
     """
     folder = config.files_of(source)
     if source.aws is not None:
         if source.aws.export:
             exports.pull(source, folder, today=today, say=say)
         _ask_apis(source, source.aws, folder, today=today, say=say)
+    elif source.azure is not None:
+        _ask_azure(config, source, source.azure, folder, today=today, say=say)
     else:
         sync.pull(source, _access(source), folder, key=_key(config, source), today=today, say=say)
 
@@ -38,16 +46,46 @@ def _ask_apis(source: Source, aws: Aws, folder: Path, *, today: date, say: Calla
     if not (aws.cost_explorer or aws.gpu_regions):
         return
     api = connect(aws, who=source.id, say=say)
+    with _alone(source, folder, "AWS"):
+        _ask_one_by_one(source, aws, api, folder, today=today, say=say)
+
+
+@contextmanager
+def _alone(source: Source, folder: Path, provider: str) -> Iterator[None]:
+    """One process at a time in the source's folder; raises CallError while another one asks."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / _LOCK, timeout=sync.LOCK_SECONDS):
-            _ask_one_by_one(source, aws, api, folder, today=today, say=say)
+            yield
     except Timeout as error:
         raise CallError(
-            f"another process has been asking AWS for {source.id} for {sync.LOCK_SECONDS:.0f} s",
+            f"another process has been asking {provider} for {source.id} for {sync.LOCK_SECONDS:.0f} s",
             expected="one pull of a source at a time",
             next_step="wait for the other `finops` command to end, then repeat this one",
         ) from error
+
+
+def _ask_azure(
+    config: Config, source: Source, azure: Azure, folder: Path, *, today: date, say: Callable[[str], None]
+) -> None:
+    """Cost Management's query and the invoices, where the source names them."""
+    if not (azure.cost_management or azure.invoices):
+        return
+    api = _azure_api(config, source, azure, say=say)
+    with _alone(source, folder, "Azure"):
+        if azure.cost_management:
+            asked = cost_query.Asked(str(azure.scope), azure.since, azure.cost_management)
+            cost_query.pull(api, folder, asked, source_id=source.id, today=today, say=say)
+        if azure.invoices:
+            count = invoices.pull(api, folder, scope=str(azure.scope), since=azure.since, today=today)
+            say(f"{source.id}: {count} invoice(s) of Azure")
+
+
+def _azure_api(
+    config: Config, source: Source, azure: Azure, *, say: Callable[[str], None], patience: Patience = azure_api.PATIENT
+) -> azure_api.Api:
+    identity = credential(azure, config.home)
+    return azure_api.Api(azure.url, identity, who=source.id, say=say, patience=patience, caller=azure.client_id)
 
 
 def _ask_one_by_one(
@@ -88,6 +126,8 @@ def probe(config: Config, source: Source, *, today: date) -> list[sync.Probe]:
     """Whether each endpoint or object of the source can be read; raises as `sync.probe` and `read_key` do."""
     if source.aws is not None:
         return exports.probe(source) if source.aws.export else [_probe_apis(source, source.aws)]
+    if source.azure is not None:
+        return _probe_azure(config, source, source.azure, today=today)
     return sync.probe(source, _access(source), key=_key(config, source), today=today)
 
 
@@ -97,6 +137,20 @@ def _probe_apis(source: Source, aws: Aws) -> sync.Probe:
     identity = api.called("sts:GetCallerIdentity", "get_caller_identity")["Arn"]
     needs = cost_explorer.ACTION if aws.cost_explorer else "cloudwatch:ListMetrics and cloudwatch:GetMetricData"
     return sync.Probe("sts", "ok", f"AWS is asked as {identity}, which must be allowed {needs}")
+
+
+def _probe_azure(config: Config, source: Source, azure: Azure, *, today: date) -> list[sync.Probe]:
+    """Whether yesterday's total and this month's invoices can be read, where the source names them."""
+    api = _azure_api(config, source, azure, say=lambda _: None, patience=azure_api.PROBED)
+    found = []
+    if azure.cost_management:
+        asked = cost_query.Asked(str(azure.scope), azure.since, azure.cost_management)
+        body = cost_query.Question("actual").body(Window(today - timedelta(days=1), today))
+        found.append(api.probe("Cost Management", "POST", asked.link, body, asked.needs))
+    if azure.invoices:
+        link = invoices.link(str(azure.scope), today.replace(day=1), today)
+        found.append(api.probe("invoices", "GET", link, None, invoices.needs(str(azure.scope))))
+    return found
 
 
 def _key(config: Config, source: Source) -> str:
