@@ -86,7 +86,8 @@ def test_a_focus_file_of_the_older_version_is_lifted(tmp_path: Path) -> None:
     """Region, InvoiceIssuer and UsageQuantity are what later versions call otherwise; compartments are accounts."""
     older = {
         "Region": "eu-frankfurt-1", "InvoiceIssuer": "Oracle Deutschland", "UsageQuantity": "2",
-        "UsageUnit": "OCPU Hours", "PricingCategory": "On-Demand", "ChargeFrequency": "OneTime", "SubAccountId": "ocid1.tenancy.oc1..aaaa",
+        "UsageUnit": "OCPU Hours", "PricingCategory": "On-Demand", "ChargeFrequency": "OneTime",
+        "SubAccountId": "ocid1.tenancy.oc1..aaaa",
         "oci_CompartmentId": "ocid1.compartment.oc1..bbbb", "ChargeDescription": "Standard - E4",
         "Tags": '{"team":"a"}',
     }  # fmt: skip
