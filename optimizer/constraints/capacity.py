@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from optimizer import terms
@@ -43,9 +44,10 @@ def _is_within_another(p: Program, k: Block, t: int, s: int) -> bool:
 
 
 def spare(p: Program) -> None:
-    """An open site keeps spare servers: sum_k held >= spare x open; active <= M x open; for each site, t.
+    """An open site keeps spare servers: sum_k held >= spare x open, active <= M x open, for each site, k, t.
 
-    M is the number of servers that could carry everything that may run on k.
+    And nothing runs at a closed one: sum_k r a <= D x open, for each site, steady w, t, b, s, which says the same as the
+    rows before it for whole numbers, and more for broken ones. M is the number of servers that carry all that may run.
     """
     for site in p.scenario.sites:
         servers = _servers(p, site.name)
@@ -61,6 +63,19 @@ def spare(p: Program) -> None:
                     most = float(_most_blocks(p, k) + site.spare + standing)
                     parts = [*active, (is_open, -most)]
                     p.add("spare", (site.name, t, k.name), AT_MOST, parts, -float(standing))
+        _runs_where_open(p, site.name, {k.name for k in servers})
+
+
+def _runs_where_open(p: Program, site: str, servers: Collection[str]) -> None:
+    for w in p.scenario.workloads:
+        for t in p.period if w.window_months is None else ():
+            for b in p.blocks:
+                for s in p.courses:
+                    found = p.serving.get((w.name, t, b, s), ())
+                    here: Parts = [(variable, 1.0) for o, variable in found if o.name in servers]
+                    if here and (site, t) in p.open:
+                        parts = [*here, (p.open[site, t], -p.demand(w, t, b, s))]
+                        p.add("spare", (site, t, w.name, b, s), AT_MOST, parts, 0.0)
 
 
 def on_prem_power(p: Program) -> None:
