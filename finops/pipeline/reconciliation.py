@@ -9,7 +9,7 @@ from deltalake.exceptions import DeltaError
 
 from finops import schema as s
 from finops.freshness import Visibility, billed_to, daily_counts, last_full_day, visibility
-from finops.pipeline.stated_invoices import without_lines
+from finops.pipeline.stated_invoices import documents
 from finops.reconciliation import UNKNOWN_PERIOD, Books, Reconciliation
 from finops.reconciliation import reconcile as compared
 from finops.residuals import UNEXPLAINED
@@ -29,9 +29,9 @@ LOADED: Final = "ingest "
 
 def reconcile(lake: Lake, *, today: date, period: str | None = None) -> Reconciliation:
     """Invoices against the lake's newest snapshot, of all billing periods or of one; see finops.reconciliation."""
+    invoices, lines = documents(lake)
     books = Books(
-        lake.scan("charges"), lake.scan("quarantine"), without_lines(lake), lake.scan("invoice_lines"),
-        lake.scan("fx_rates"), period_ends(lake), today,
+        lake.scan("charges"), lake.scan("quarantine"), invoices, lines, lake.scan("fx_rates"), period_ends(lake), today,
     )  # fmt: skip
     return _with_changes(lake, compared(books).of(period))
 

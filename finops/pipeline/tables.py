@@ -39,8 +39,9 @@ def load(config: Config, lake: Lake, *, say: Callable[[str], None]) -> TablesLoa
         if found.ignored:
             say(f"{path.name}: columns without use here: {', '.join(found.ignored)}")
         read[name] = found.frame
-    if "invoices" in read:
-        read["invoices"] = with_stated(read["invoices"], lake.scan("invoices").collect())
+    for name in ("invoices", "invoice_lines"):
+        if name in read:
+            read[name] = with_stated(read[name], lake.scan(name).collect())
     if "budgets" in read:
         read["budgets"] = _marked(read["budgets"], config)
     changed = tuple(name for name, frame in read.items() if not _is_held(name, frame, lake.scan(name).collect()))

@@ -5,7 +5,7 @@ from decimal import Decimal
 import polars as pl
 
 from finops import schema as s
-from finops.pipeline.stated_invoices import without_lines
+from finops.pipeline.stated_invoices import documents
 from finops.store import Lake
 
 
@@ -28,4 +28,4 @@ def test_a_stated_total_gives_way_to_the_lines_of_the_invoice(lake: Lake) -> Non
     with lake.transaction("invoices") as tx:
         tx.replace("invoices", pl.DataFrame(stated, schema=columns))
         tx.replace("invoice_lines", pl.DataFrame([line], schema=s.TABLES["invoice_lines"].columns))
-    assert without_lines(lake).collect()["billing_period"].to_list() == ["2026-09"]
+    assert documents(lake)[0].collect()["billing_period"].to_list() == ["2026-09"]
