@@ -4,6 +4,7 @@ What Azure refuses is refused: an unknown api-version, more than two groups or a
 that ends before it starts, dimensions that do not exist, a request without a bearer token.
 """
 
+import itertools
 import json
 import random
 from collections import defaultdict
@@ -318,6 +319,23 @@ def fault(name: str) -> Callable[[Handler], None]:
             handler.send(200, whole, length=2 * len(whole) if name == "half" else len(whole))
             if name == "half":
                 handler.drop()
+
+    return met
+
+
+def instead(*faults: str | Refused, when: Callable[[Handler], bool] = lambda _: True) -> Callable[[Handler], bool]:
+    """One of the faults meets each request that `when` names, in turn."""
+    turn = itertools.cycle(faults)
+
+    def met(handler: Handler) -> bool:
+        if not when(handler):
+            return False
+        this = next(turn)
+        if isinstance(this, Refused):
+            handler.refuse(this)
+        else:
+            fault(this)(handler)
+        return True
 
     return met
 

@@ -1,6 +1,5 @@
 """Cost Management is asked once for what it takes, charges are the bill in both views, and months tie or stay."""
 
-import itertools
 import json
 import random
 from collections.abc import Callable
@@ -34,8 +33,8 @@ from tests.azure_api_stub import (
     Item,
     Refused,
     api,
-    fault,
     folder_bytes,
+    instead,
     served,
 )  # fmt: skip
 
@@ -62,23 +61,6 @@ def items(day: date = OCTOBER) -> list[Item]:
         Item(day, "Tax", "", "", "", "4", "4"),
         Item(day, "SomethingNew", "", "Bandwidth", "", "0.25", "0.25"),
     ]  # fmt: skip
-
-
-def instead(*faults: str | Refused, when: Callable[[Handler], bool] = lambda _: True) -> Callable[[Handler], bool]:
-    """One of the faults meets each request that `when` names, in turn."""
-    turn = itertools.cycle(faults)
-
-    def met(handler: Handler) -> bool:
-        if not when(handler):
-            return False
-        this = next(turn)
-        if isinstance(this, Refused):
-            handler.refuse(this)
-        else:
-            fault(this)(handler)
-        return True
-
-    return met
 
 
 @dataclass
