@@ -11,7 +11,7 @@ from optimizer.running import Group, Machine, Need, Settings
 
 Kind = Literal["fewer", "smaller", "other_accelerator", "slices"]
 EASIEST: Final[tuple[Kind, ...]] = ("fewer", "smaller", "other_accelerator", "slices")
-"""In the order of the work that they are: of two that cost the same, the first is proposed."""
+"""In the order of the work that they are."""
 CENT: Final = Decimal("0.01")
 
 
@@ -155,8 +155,6 @@ def _sliced(group: Group, need: Need, machine: Machine, price: float, measured: 
         return
     ratio = relative_throughput(group.accelerator or "", machine.accelerator, measured)
     if profiles is None or ratio is None:
-        if machine.instance_type == group.instance_type:
-            yield Miss(name, machine.accelerator, f"no slices (MIG profiles) of {machine.accelerator} are known", 0.0)
         return
     bf16 = [accelerators().get(a) for a in (group.accelerator or "", machine.accelerator)]
     if bf16[0] and bf16[1] and bf16[0].has_bf16 and not bf16[1].has_bf16:
@@ -188,9 +186,11 @@ def _sliced(group: Group, need: Need, machine: Machine, price: float, measured: 
     yield Miss(name, machine.accelerator, f"none has the {needed} that one of the {group.machines} needs", price)
 
 
-def cheapest(fits: Sequence[Fit]) -> Fit | None:
-    """The cheapest; of those that cost the same, the one that is least work."""
-    return min(fits, key=lambda f: (f.cost, EASIEST.index(f.kind), f.count, f.instance_type), default=None)
+def best(fits: Sequence[Fit], tolerance: Decimal) -> Fit | None:
+    """Of the options that cost at most `tolerance` more than the cheapest, the one that is least work."""
+    least = min((f.cost for f in fits), default=Decimal(0))
+    near = [f for f in fits if f.cost <= least + tolerance]
+    return min(near, key=lambda f: (EASIEST.index(f.kind), f.cost, f.count, f.instance_type), default=None)
 
 
 def _price(group: Group, machine: Machine) -> float | None:

@@ -2,7 +2,8 @@
 
 A group's demand is what it used: the 95th percentile of its hours x (1 + headroom), its memory and its link, never what
 it was allocated. Options are stopping it, fewer machines, a smaller machine, another accelerator, slices, and switching
-it off in hours of the week in which it was idle in every measured week; the cheapest that keeps the need is proposed.
+it off in hours of the week in which it was idle in every measured week. Of those that keep the need the cheapest is
+proposed, or one that is less work and costs hardly more.
 Savings are counted in order, each on what the one before left: cost before = cost after + sum of savings, to the cent.
 """
 
@@ -11,14 +12,14 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final, Literal
 
-from optimizer.accelerators import Throughput, accelerators
-from optimizer.fits import CENT, Fit, Miss, cheapest, fewer, others
+from optimizer.accelerators import Throughput, accelerators, slices
+from optimizer.fits import CENT, Fit, Miss, best, fewer, others
 from optimizer.running import HOURS_OF_WEEK, Group, Machine, Need, Settings, idle_below, is_idle, needs, off_hours
 
 Action = Literal["stop", "release", "fewer", "smaller", "other_accelerator", "slices", "schedule"]
 Status = Literal["change", "right", "not_enough_measured", "not_billed", "owned"]
 Level = Literal["low", "medium", "high"]
-LIMITS_SHOWN: Final = 4
+LIMITS_SHOWN: Final = 5
 SURE_DAYS: Final = 28
 SURE_COVERAGE_RATIO: Final = 0.95
 HELD_MEMORY_RATIO: Final = 0.2
@@ -103,10 +104,10 @@ def advise(group: Group, machines: Sequence[Machine], settings: Settings, throug
     fits = [f for f in [fewer(group, need), *options] if isinstance(f, Fit)]
     limits = _limits(group, need, options, machines)
     advice: list[Advice] = []
-    chosen = cheapest(fits)
     assert group.cost is not None
+    chosen = best(fits, group.cost * Decimal(repr(settings.least_saving_ratio)))
     if chosen is not None and _is_worth(group.cost, chosen.cost, group.cost, settings):
-        advice.append(_resize(group, need, chosen, settings, _fewer_words(group, need, chosen) + limits))
+        advice.append(_resize(group, need, chosen, settings, _chosen_words(group, need, chosen, fits) + limits))
     if (scheduled := _schedule(group, need, advice[-1] if advice else None, settings, limits)) is not None:
         advice.append(scheduled)
     if advice:
@@ -303,13 +304,21 @@ def _is_worth(before: Decimal, after: Decimal, cost: Decimal, settings: Settings
 
 
 # ------------------------------------------------------------------------------------------------- why no bigger cut
-def _fewer_words(group: Group, need: Need, fit: Fit) -> tuple[str, ...]:
-    if not group.is_pooled:
-        return ()
-    if fit.count <= need.least:
-        return (f"{need.least} machines are kept whatever the use",)
-    less = fit.kept * (fit.count - 1) / fit.count
-    return (f"{fit.count - 1} would keep {less:.2f} accelerators' worth; {need.accelerators:.2f} are needed",)
+def _chosen_words(group: Group, need: Need, fit: Fit, fits: Sequence[Fit]) -> tuple[str, ...]:
+    """Why not one machine less, and why not the option that is cheaper still."""
+    words = []
+    if group.is_pooled and fit.count <= need.least:
+        words.append(f"at least {need.least} stay, whatever the use")
+    elif group.is_pooled:
+        less = fit.kept * (fit.count - 1) / fit.count
+        words.append(f"{fit.count - 1} would keep {less:.2f} accelerators' worth; {need.accelerators:.2f} are needed")
+    cheaper = min(fits, key=lambda f: f.cost)
+    if cheaper.cost < fit.cost:
+        words.append(
+            f"{cheaper.count} x {cheaper.instance_type} would save {fit.cost - cheaper.cost:,.2f} {group.currency} "
+            "more, too little for the work"
+        )
+    return tuple(words)
 
 
 def _limits(group: Group, need: Need, options: Sequence[Fit | Miss], machines: Sequence[Machine]) -> tuple[str, ...]:
@@ -321,6 +330,8 @@ def _limits(group: Group, need: Need, options: Sequence[Fit | Miss], machines: S
         words.append("memory in use is not measured: no accelerator with less than today's is proposed")
     if not group.is_pooled:
         words.append(f"its purpose is {group.purpose or 'unknown'}, so each machine is taken to stand for itself")
+    if not group.is_pooled and need.shape <= 1 and group.accelerator not in slices():
+        words.append(f"{group.accelerator} cannot be divided: no slices (MIG profiles) of it are known")
     if need.link_gb_per_s:
         words.append(f"its accelerators are linked ({need.link_gb_per_s:g} GB/s): {need.shape:g} stay together")
     here = [m for m in machines if (m.provider, m.region) == (group.provider, group.region)]

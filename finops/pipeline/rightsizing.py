@@ -1,7 +1,7 @@
 """Right-sizing from the lake: what accelerators used, joined to what their resources cost, sized by the optimizer."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -73,7 +73,9 @@ def rightsizing(
     groups = [*_groups(usage.with_columns(label=label), charged, window, offers, rules, settings.idle_ratio)]
     groups += _unused(lake, charged, usage.with_columns(label=label), window)
     places = {(g.provider, g.region) for g in groups}
-    return RightSizing(tuple(rightsize(groups, _machines(offers, places), settings, throughput)), window, settings)
+    return RightSizing(
+        tuple(rightsize(groups, offered_machines(offers, places), settings, throughput)), window, settings
+    )
 
 
 def _window(lake: Lake, usage: pl.LazyFrame, days: int) -> Window | None:
@@ -321,7 +323,8 @@ def _provider(offers: pl.DataFrame, instance_type: str | None, region: object) -
     return None
 
 
-def _machines(offers: pl.DataFrame, places: set[tuple[str | None, str | None]]) -> list[Machine]:
+def offered_machines(offers: pl.DataFrame, places: Set[tuple[str | None, str | None]]) -> list[Machine]:
+    """The price book's machines of these providers and regions."""
     wanted = [
         row for row in offers.iter_rows(named=True)
         if (row["provider"], row["region"]) in places and row["accelerator_memory_gib"] is not None
