@@ -22,18 +22,15 @@ Source: AWS Price List Query API, GetProducts, service code AmazonEC2; read 2026
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-import polars as pl
-
 from connectors.aws.api import Api
+from connectors.offers import PriceList
 from finops.errors import SourceUnreachable
-from finops.prices import COMMITMENTS, MACHINE, OFFERS
+from finops.prices import COMMITMENTS, MACHINE
 from finops.rules import Accelerator, load_rules, machine
-from finops.schema import MONEY
 
 ACTION: Final = "pricing:GetProducts"
 PROVIDER: Final = "aws"
@@ -49,15 +46,6 @@ _HOURS_A_YEAR: Final = 8_760
 _CURRENCY: Final = "USD"
 _COMMITTED: Final = (*MACHINE, "commitment", "term_years", "payment")
 _PER_HOUR_PLACES: Final = Decimal("1e-10")
-
-
-@dataclass(frozen=True)
-class PriceList:
-    """Rows of OFFERS and COMMITMENTS, and what was left out, with the reason."""
-
-    offers: pl.DataFrame
-    commitments: pl.DataFrame
-    left_out: tuple[str, ...]
 
 
 def fetch(api: Api, *, regions: Sequence[str], today: date, say: Callable[[str], None]) -> PriceList:
@@ -118,7 +106,7 @@ def parse(products: Iterable[str], *, today: date) -> PriceList:
             ) from error
     offers = {key: row for key, row in offers.items() if key not in several}
     commitments = {key: row for key, row in commitments.items() if key[: len(MACHINE)] not in several}
-    return PriceList(_frame(offers, OFFERS), _frame(commitments, COMMITMENTS), tuple(sorted(left_out)))
+    return PriceList.of(offers.values(), commitments.values(), left_out)
 
 
 def _offer(
@@ -177,8 +165,3 @@ def _gib(memory: str) -> Decimal:
 
 def _key(row: Mapping[str, Any], columns: Sequence[str]) -> tuple[object, ...]:
     return tuple(row[name] for name in columns)
-
-
-def _frame(rows: dict[tuple[object, ...], dict[str, Any]], columns: dict[str, pl.DataType]) -> pl.DataFrame:
-    frame = pl.DataFrame(list(rows.values()), schema=columns)
-    return frame.sort([name for name in columns if name not in ("source", "date") and columns[name] != MONEY])

@@ -6,10 +6,8 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from connectors.aws.api import HOME_REGION
 from finops.cli.session import session
 from finops.pipeline import offers as pipeline
-from finops.pipeline.pulling import connect_aws
 from finops.prices import OwnPrices, load_prices
 
 _SHOWN = (
@@ -45,24 +43,32 @@ def listed(
 
 def refresh(
     context: typer.Context,
+    provider: Annotated[str, typer.Option(help="Whose price list: aws or azure.")] = "aws",
     region: Annotated[list[str] | None, typer.Option(help="Only this region; may be repeated. All.")] = None,
-    source: Annotated[str | None, typer.Option(help="Ask as this source of finops.toml; else as the SDK does.")] = None,
+    currency: Annotated[str, typer.Option(help="Of azure's prices; only USD is a price that Microsoft sets.")] = "USD",
+    source: Annotated[
+        str | None, typer.Option(help="Ask aws as this source of finops.toml; else as the SDK does.")
+    ] = None,
 ) -> None:
-    """Fetch AWS's price list into prices/ of the home; shows the on-demand prices that are new or changed."""
+    """Fetch a cloud's price list into prices/ of the home; shows the on-demand prices that are new or changed."""
     current = session(context)
     config = current.config
     own = OwnPrices.of(config)
     in_use = OwnPrices(*(tuple(p for p in paths if p.exists()) for paths in (own.offers, own.commitments)))
     before = load_prices(offers=in_use.offers, commitments=in_use.commitments).offers
-    done = pipeline.refresh(
+    found = pipeline.fetch(
         config,
-        connect_aws(config, source, say=current.say)("pricing", HOME_REGION),
+        provider.lower(),
+        source=source,
         regions=region or (),
+        currency=currency.upper(),
         today=datetime.now(UTC).date(),
-        before=before,
         say=current.say,
     )
+    done = pipeline.refresh(config, provider.lower(), found, before=before, say=current.say)
     for reason in done.left_out:
         current.say(f"left out: {reason}")
+    for place in done.findings.iter_rows(named=True):
+        current.say(f"not used: {place['instance_type']} in {place['region']}: {place['rule']}, {place['found']}")
     current.say(f"written: {done.offers} and {done.commitments}")
     current.show(done.changes, key="changes", title="New or changed on-demand prices")

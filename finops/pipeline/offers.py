@@ -8,40 +8,79 @@ from pathlib import Path
 import polars as pl
 
 from connectors.aws import price_list
-from connectors.aws.api import Api
+from connectors.aws.api import HOME_REGION
+from connectors.azure import retail_prices
+from connectors.offers import PriceList
 from finops.config import Config
+from finops.errors import CallError
+from finops.pipeline.pulling import connect_aws
+from finops.prices import load_prices
 
 FOLDER = "prices"
+PROVIDERS = (price_list.PROVIDER, retail_prices.PROVIDER)
 
 
 @dataclass(frozen=True)
 class Refreshed:
-    """The files that were written, the new on-demand prices beside the book's before, and what was left out."""
+    """The files that were written, the new on-demand prices beside the book's before, what was left out, and findings.
+
+    findings: prices of the new list that break an ordering rule, which the book does not use.
+    """
 
     offers: Path
     commitments: Path
     changes: pl.DataFrame
     left_out: tuple[str, ...]
+    findings: pl.DataFrame
+
+
+def fetch(
+    config: Config,
+    provider: str,
+    *,
+    source: str | None,
+    regions: Sequence[str],
+    currency: str,
+    today: date,
+    say: Callable[[str], None],
+) -> PriceList:
+    """A cloud's price list; regions: all where none is named. source: whose identity asks, of AWS; Azure takes none.
+
+    Raises CallError for a provider or currency that has no list, else as `price_list.fetch`, `connect_aws` and
+    `retail_prices.fetch` do.
+    """
+    if provider == retail_prices.PROVIDER and source is None:
+        return retail_prices.fetch(regions=regions, currency=currency, today=today, say=say)
+    if provider != price_list.PROVIDER:
+        raise CallError(
+            f"no price list of {provider!r} can be fetched" + (f" as {source}" if source else ""),
+            expected=f"one of {', '.join(PROVIDERS)}; --source is for aws alone",
+            next_step="correct --provider, or leave --source out",
+        )
+    if currency != "USD":
+        raise CallError(
+            f"AWS's price list has no prices in {currency}", expected="USD", next_step="leave --currency out"
+        )
+    api = connect_aws(config, source, say=say)("pricing", HOME_REGION)
+    return price_list.fetch(api, regions=regions, today=today, say=say)
 
 
 def refresh(
-    config: Config, api: Api, *, regions: Sequence[str], today: date, before: pl.DataFrame, say: Callable[[str], None]
+    config: Config, provider: str, found: PriceList, *, before: pl.DataFrame, say: Callable[[str], None]
 ) -> Refreshed:
-    """Fetch AWS's price list into `prices/` of the home; the files are replaced whole, or stay as they are.
-
-    api: of the service `pricing`. regions: all where none is named. before: the offers of the book until now. Raises as
-    `price_list.fetch` does.
-    """
-    found = price_list.fetch(api, regions=regions, today=today, say=say)
+    """Write a price list to `prices/` of the home, each file replaced whole. before: the book's offers until now."""
     folder = config.home / FOLDER
-    offers = _write(folder / f"offers_{price_list.PROVIDER}.csv", found.offers)
-    commitments = _write(folder / f"commitments_{price_list.PROVIDER}.csv", found.commitments)
+    offers = _write(folder / f"offers_{provider}.csv", found.offers)
+    commitments = _write(folder / f"commitments_{provider}.csv", found.commitments)
     for setting, path in (("offers", offers), ("commitments", commitments)):
         named = [config.path(p) for p in getattr(config.prices, setting)]
         if path not in named:
             setting_line = f'{setting} = ["{path.relative_to(config.home)}"]'
             say(f"{path} is not in use yet; next: add {setting_line} under [prices] in finops.toml")
-    return Refreshed(offers, commitments, _changes(before, found.offers), found.left_out)
+    book = load_prices(offers=(offers,), commitments=(commitments,))
+    here = found.offers.select("provider", "region", "instance_type")
+    findings = book.findings.join(here, on=here.columns, how="semi").unique(maintain_order=True)
+    return Refreshed(offers, commitments, _changes(before, found.offers), found.left_out, findings)
 
 
 def _write(path: Path, rows: pl.DataFrame) -> Path:

@@ -215,8 +215,10 @@ def test_finance_s_own_invoice_wins(serve: Callable[..., tuple[Azure, Path]], co
     """A month that finance has, as an invoice or by its lines, is not counted again by what Azure states."""
     azure, folder = serve(invoice(totalAmount="119"), invoice("G0", "2026-09", totalAmount="5"))
     pulled(azure, folder)
-    own = {"invoice_id": "F1", "source_id": "azure", "billing_period": "2026-10", "issuer": "Microsoft",
-           "account_id": None, "amount": Decimal(120), "currency": "USD", "issue_date": None, "source": "own"}  # fmt: skip
+    own = {
+        "invoice_id": "F1", "source_id": "azure", "billing_period": "2026-10", "issuer": "Microsoft",
+        "account_id": None, "amount": Decimal(120), "currency": "USD", "issue_date": None, "source": "own",
+    }  # fmt: skip
     line = {**own, "invoice_id": "F0", "billing_period": "2026-09", "category": "Usage", "description": "", "line": "1"}
     for name, row in (("invoices", own), ("invoice_lines", line)):
         with lake.transaction(name) as tx:
