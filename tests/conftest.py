@@ -11,6 +11,7 @@ from finops.config import Config, Source, load_config
 from finops.pipeline.ingest import ingest
 from finops.pipeline.totals import Batch
 from finops.store import Lake
+from tests import azurite as azure
 from tests.object_store import S3, serving
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -54,6 +55,13 @@ def lake(config: Config) -> Lake:
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     """A local S3 with a bucket for lakes."""
     with serving(tmp_path_factory.mktemp("s3") / "requests.log") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[azure.Azurite]:
+    """A local Blob storage."""
+    with azure.serving(tmp_path_factory.mktemp("azurite") / "requests.log") as server:
         yield server
 
 

@@ -33,13 +33,14 @@ _ENTRA: Final = {
     "AADSTS700016": "no app registration of that client id is in that tenant",
     "AADSTS90002": "there is no such tenant",
     "AADSTS900023": "there is no such tenant",
+    "authority configuration": "there is no such tenant",
     "AADSTS53003": "conditional access blocks it",
     "AADSTS7000112": "its app registration is disabled",
     "AADSTS700082": "the sign-in has expired",
     "AADSTS70043": "the sign-in has expired",
     "AADSTS50078": "the sign-in has expired",
 }
-"""What codes of Microsoft Entra mean; every other one is told in its own words."""
+"""What codes of Microsoft Entra mean, and the SDK's words where it knows no tenant; others are told as they are."""
 _SAID_LENGTH: Final = 400
 
 
@@ -111,8 +112,8 @@ def _signed_out(error: BaseException, source: Source, azure: Azure) -> tuple[str
             "an identity that may read the container",
             f"`az login`, or set tenant_id, client_id and client_secret of `azure` of the source, then {again(source)}",
         )
-    told = re.search(r"AADSTS\d+", str(error))
-    why = _ENTRA.get(told[0], "Microsoft Entra refuses it") if told else "Microsoft Entra refuses it"
+    told = re.findall(r"AADSTS\d+|authority configuration", str(error))
+    why = next((_ENTRA[one] for one in told if one in _ENTRA), "Microsoft Entra refuses it")
     secret = f"`az ad app credential reset --id {azure.client_id} --append` makes a new secret; "
     return (
         f"app {azure.client_id} of tenant {azure.tenant_id} gets no token: {why}",

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -32,6 +33,8 @@ _SCOPE: Final = "https://storage.azure.com/.default"
 _CHUNK_BYTES: Final = 4 << 20
 """What is asked for at once: the most that Blob storage tells the MD5 of."""
 _KEY_BYTES: Final = 64
+
+logging.getLogger("azure").addHandler(logging.NullHandler())  # what the SDK would log is told by the errors
 
 
 def credential(azure: Azure, home: Path) -> TokenCredential:
@@ -196,6 +199,7 @@ class Session:
 
     def _chunk(self, stored: Stored, start: int) -> bytes:
         length = min(_CHUNK_BYTES, stored.size - start)
+        answers: list[Any] = []
         try:
             chunk = self._container.download_blob(
                 stored.key,
@@ -203,7 +207,8 @@ class Session:
                 length=length,
                 etag=stored.etag,
                 match_condition=MatchConditions.IfNotModified,
-                validate_content=True,
+                headers={"x-ms-range-get-content-md5": "true"},  # the SDK's own check decompresses before it compares
+                raw_response_hook=answers.append,
                 decompress=False,
                 max_concurrency=1,
             ).readall()
@@ -211,6 +216,9 @@ class Session:
             raise BrokenBody(f"the answer to {stored.key} is not that blob: {error}") from error
         if len(chunk) != length:
             raise BrokenBody(f"{stored.key} ended after {start + len(chunk):,} of {stored.size:,} bytes")
+        md5 = _md5(chunk)
+        if answers[-1].http_response.headers.get("content-md5", md5) != md5:
+            raise BrokenBody(f"{stored.key} was damaged on its way")
         return chunk
 
     def _tell(self, state: tenacity.RetryCallState) -> None:
@@ -221,9 +229,16 @@ class Session:
         )
 
 
+def _md5(chunk: bytes) -> str:
+    return base64.b64encode(hashlib.md5(chunk, usedforsecurity=False).digest()).decode()
+
+
 def _page(pages: Any) -> list[BlobProperties] | None:
     """The next page of a listing; None after the last one."""
-    page = next(pages, None)
+    try:
+        page = next(pages, None)
+    except ValueError as error:  # many a page of a gateway
+        raise BrokenBody(f"the answer is no listing of a container: {error}") from error
     return None if page is None else list(page)
 
 
