@@ -138,10 +138,11 @@ def _cells(prior: pl.DataFrame, current: pl.DataFrame) -> pl.DataFrame:
     ]
     measures = [f"{side}_{name}" for side in _SIDES for name in MEASURES]
     # whose cost is explained by itself; where a charge names no use case, its account stands for it
-    owner = [s.TEAM, pl.coalesce(s.USE_CASE, pl.format("account {}", s.SUB_ACCOUNT_ID)).alias("_use_case"), s.PURPOSE]
+    owner = pl.struct(s.TEAM, pl.coalesce(s.USE_CASE, pl.format("account {}", s.SUB_ACCOUNT_ID)).alias(s.USE_CASE),
+                      s.PURPOSE).alias("_owner")  # fmt: skip
     comparable = pl.col("unit").is_in(COMPARABLE).fill_null(value=False)
     service = [pl.when(~comparable).then(name).alias(f"_{name}") for name in (s.SERVICE_PROVIDER_NAME, s.SERVICE_NAME)]
-    family = [*owner, *service, pl.when(comparable).then("unit").alias("_unit"), s.BILLING_CURRENCY]
+    family = [owner, *service, pl.when(comparable).then("unit").alias("_unit"), pl.col(s.BILLING_CURRENCY)]
     sku = [pl.when(~comparable).then(name).alias(f"_of_{name}") for name in (SKU, "unit")]
     # a model sells input, cached input and output under SKUs of their own: those are its kinds
     in_tokens = (pl.col("unit") == TOKENS).fill_null(value=False)

@@ -55,7 +55,7 @@ MEANS: Final[Mapping[str, str]] = {
 }  # fmt: skip
 _OPENED: Final = (
     s.SERVICE_PROVIDER_NAME, s.SERVICE_NAME, s.SUB_ACCOUNT_ID, s.TEAM, s.USE_CASE, s.PURPOSE, s.MODEL_ID,
-    s.TOKEN_DIRECTION, s.TOKEN_CACHE_ACTION, s.ACCELERATOR_MODEL, s.CHARGE_CATEGORY,
+    s.TOKEN_DIRECTION, s.TOKEN_CACHE_ACTION, s.ACCELERATOR_MODEL, s.CHARGE_CATEGORY, s.BILLING_CURRENCY,
 )  # fmt: skip
 """What tells the charges behind a part of a step from others."""
 _LEAST_RATIO: Final = Decimal("0.05")
@@ -93,10 +93,10 @@ class Variance:
     @property
     def names(self) -> tuple[str, str]:
         """Both ends in words: what it is held against, and the period."""
-        now = _named(self.scope)
+        now = named(self.scope)
         if self.against in ("budget", "forecast"):
             return self.against.capitalize(), now
-        return _named(self.reference), now
+        return named(self.reference), now
 
     def total(self, step: str) -> Decimal:
         """The amount of one step, or of its part `calendar`."""
@@ -165,12 +165,16 @@ def charges_of(row: Mapping[str, object], scope: Scope) -> Scope:
 
 
 def where(row: Mapping[str, object]) -> str:
-    """The same as options of `finops spend`: --where team=Search --where model=gpt-5; empty ones are left out."""
-    pairs = [(word(n), row[n]) for n in (*_OPENED, s.COMMITMENT_DISCOUNT_STATUS) if row.get(n) is not None]
-    return " ".join(f"--where {_quoted(f'{name}={value}')}" for name, value in pairs)
+    """The same as options of `finops spend`: --where team=Search --where use_case= (without one).
+
+    What else is empty is left out, to be short: a service and an account tell it.
+    """
+    names = [n for n in (*_OPENED, s.COMMITMENT_DISCOUNT_STATUS) if row.get(n) is not None or n in (s.TEAM, s.USE_CASE)]
+    return " ".join(f"--where {_quoted(word(name), row[name] or '')}" for name in names)
 
 
-def _quoted(text: str) -> str:
+def _quoted(name: str, value: object) -> str:
+    text = f"{name}={value}"
     return f'"{text}"' if " " in text or "(" in text else text
 
 
@@ -274,7 +278,8 @@ def _status() -> pl.Expr:
     return pl.col(s.COMMITMENT_DISCOUNT_STATUS).str.to_lowercase()
 
 
-def _named(scope: Scope) -> str:
+def named(scope: Scope) -> str:
+    """The days of a bridge's end, as people say them."""
     return period_name(*_days(scope))
 
 
