@@ -14,6 +14,7 @@ from connectors.aws import cost_explorer, exports, gpu_metrics
 from connectors.aws.api import HOME_REGION, Api, connect
 from connectors.azure import api as azure_api
 from connectors.azure import cost_query, invoices
+from connectors.azure import exports as azure_exports
 from connectors.azure.session import credential
 from connectors.http import Patience
 from connectors.keys import read_key
@@ -27,7 +28,7 @@ _LOCK: Final = ".apis.lock"
 def pull(config: Config, source: Source, *, today: date, say: Callable[[str], None]) -> None:
     """Bring the source's folder up to today.
 
-    Raises as `exports.pull`, `cost_explorer.pull` and `gpu_metrics.pull`, `cost_query.pull` and `invoices.pull`, or
+    Raises as `deliveries.pull`, `cost_explorer.pull` and `gpu_metrics.pull`, `cost_query.pull` and `invoices.pull`, or
     `sync.pull` and `read_key`, do.
     """
     folder = config.files_of(source)
@@ -36,6 +37,8 @@ def pull(config: Config, source: Source, *, today: date, say: Callable[[str], No
             exports.pull(source, folder, today=today, say=say)
         _ask_apis(source, source.aws, folder, today=today, say=say)
     elif source.azure is not None:
+        if source.azure.export:
+            azure_exports.pull(source, folder, home=config.home, today=today, say=say)
         _ask_azure(config, source, source.azure, folder, today=today, say=say)
     else:
         sync.pull(source, _access(source), folder, key=_key(config, source), today=today, say=say)
@@ -127,7 +130,8 @@ def probe(config: Config, source: Source, *, today: date) -> list[sync.Probe]:
     if source.aws is not None:
         return exports.probe(source) if source.aws.export else [_probe_apis(source, source.aws)]
     if source.azure is not None:
-        return _probe_azure(config, source, source.azure, today=today)
+        found = azure_exports.probe(source, home=config.home) if source.azure.export else []
+        return found + _probe_azure(config, source, source.azure, today=today)
     return sync.probe(source, _access(source), key=_key(config, source), today=today)
 
 
@@ -141,6 +145,8 @@ def _probe_apis(source: Source, aws: Aws) -> sync.Probe:
 
 def _probe_azure(config: Config, source: Source, azure: Azure, *, today: date) -> list[sync.Probe]:
     """Whether yesterday's total and this month's invoices can be read, where the source names them."""
+    if not (azure.cost_management or azure.invoices):
+        return []
     api = _azure_api(config, source, azure, say=lambda _: None, patience=azure_api.PROBED)
     found = []
     if azure.cost_management:

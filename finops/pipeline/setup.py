@@ -89,7 +89,7 @@ def _fetched(config: Config, source: Source, name: str, today: date) -> Iterator
         yield Diagnosis(name, "failed", error.found, error.next_step)
         return
     answered = [probe.endpoint for probe in probes if probe.status == "ok"]
-    if source.aws is not None:
+    if source.pull is None:
         yield from (Diagnosis(name, "ok", probe.found) for probe in probes if probe.status == "ok")
     elif answered:
         yield Diagnosis(name, "ok", f"{len(answered)} endpoint(s) answer: {', '.join(answered)}")
