@@ -14,10 +14,14 @@ _UNIT: Final = Decimal("1e-18")
 
 @dataclass(frozen=True)
 class Resized:
-    """Workloads after right-sizing, and what it saves of them: cost before - cost after = saving, to the last digit."""
+    """Workloads after right-sizing, and what it saves of them: cost before - cost after = saving, to the last digit.
+
+    left_out: findings with changes whose use is in none of the workloads, as small ones are, and changes nothing here.
+    """
 
     workloads: tuple[Measured, ...]
     saving: Decimal
+    left_out: tuple[Finding, ...]
 
 
 def apply(workloads: Sequence[Measured], findings: Iterable[Finding], *, months: int) -> Resized:
@@ -31,12 +35,14 @@ def apply(workloads: Sequence[Measured], findings: Iterable[Finding], *, months:
     for finding in findings:
         if finding.group.cost is not None:
             by_workload.setdefault((finding.group.use, finding.group.accelerator), []).append(finding)
+    placed = {(workload.use, workload.accelerator) for workload in workloads}
+    left_out = tuple(f for key, found in by_workload.items() if key not in placed for f in found if f.advice)
     after: list[Measured] = []
     with localcontext(CONTEXT):
         for workload in workloads:
             after += _resized(workload, by_workload.get((workload.use, workload.accelerator), []), months)
         kept = tuple(w for w in after if w.cost > 0)
-        return Resized(kept, _cost(workloads) - _cost(kept))
+        return Resized(kept, _cost(workloads) - _cost(kept), left_out)
 
 
 def _resized(workload: Measured, findings: Sequence[Finding], months: int) -> list[Measured]:

@@ -288,6 +288,8 @@ def test_work_that_moves_becomes_a_workload_of_its_accelerator() -> None:
     assert after.workloads[0].cost == finding.advice[0].cost_after * 2
     stopped = found(group(0.0))
     assert apply([workload("7080")], [stopped], months=2).workloads == ()
+    elsewhere = apply([workload("50", "T4-16GB")], [stopped], months=2)
+    assert (elsewhere.saving, elsewhere.left_out) == (0, (stopped,))
 
 
 # ------------------------------------------------------------------------------------------------------------- command
