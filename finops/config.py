@@ -139,7 +139,7 @@ class Azure(_Record):
     invoices: bool = False
     since: dt.date
     url: str = "https://management.azure.com"
-    login_url: str = "https://login.microsoftonline.com"
+    login_url: Annotated[str, Field(pattern="^https://")] = "https://login.microsoftonline.com"
 
     @model_validator(mode="after")
     def _is_one_bill(self) -> "Azure":

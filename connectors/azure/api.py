@@ -24,13 +24,13 @@ from azure.mgmt.costmanagement import CostManagementClient
 
 from connectors import sync
 from connectors.access import NoPage
-from connectors.http import Answer, Document, NoAnswer, Patience
+from connectors.azure.refusals import can_be_tried_again, said
+from connectors.http import Answer, Document, NoAnswer, Patience, asked_wait_s, trying
 from finops.errors import ConfigError, SourceUnreachable
 
-PATIENT: Final = Patience(attempts=10, total_s=1200)
+PATIENT: Final = Patience(total_s=1200)
 PROBED: Final = Patience(attempts=2, total_s=20, answer_s=10)
-_WAITS: Final = re.compile(r"x-ms-ratelimit-microsoft\.[a-z]+(-[a-z]+)?-retry-after|retry-after", re.IGNORECASE)
-_MILLISECONDS: Final = ("retry-after-ms", "x-ms-retry-after-ms")
+_WAITS: Final = re.compile(r"x-ms-ratelimit-microsoft\.[a-z]+(-[a-z]+)?-retry-after", re.IGNORECASE)
 _RETRIED: Final = (408, 409, 425, 429)
 _PUBLIC: Final = "https://management.azure.com"
 _LOCAL: Final = ("127.0.0.1", "::1", "localhost")
@@ -90,31 +90,23 @@ class Api:
         address = link if "://" in link else f"{self._url}/{link.lstrip('/')}"
         if urlsplit(address)[:2] != urlsplit(self._url)[:2]:
             raise NoPage(f"its next page lies on another server, {urlsplit(address).hostname}")
-        patience = self._patience
-        growing = tenacity.wait_exponential_jitter(
-            multiplier=patience.first_wait_s, max=patience.longest_wait_s, jitter=patience.jitter_s
-        )
         expired: list[NoAnswer] = []
-
-        def wait(state: tenacity.RetryCallState) -> float:
-            asked = _failure(state).wait_s
-            return growing(state) if asked is None else asked
 
         def once() -> Answer:
             try:
                 return self._once(HttpRequest(method, address, json=body))
             except NoAnswer as error:
-                if error.status == 401 and not expired:  # the SDK has dropped its token and asks for a new one
+                # the SDK asks for a new token after a 401; where the credential itself has none, it stays without
+                if error.status == 401 and error.__cause__ is None and not expired:
                     expired.append(error)
-                    raise NoAnswer(error.found, status=401, again=True, wait_s=0) from error
+                    raise NoAnswer(error.found, status=401, wait_s=0) from error
                 raise
 
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: isinstance(error, NoAnswer) and error.again),
-            wait=wait,
-            stop=tenacity.stop_after_attempt(patience.attempts) | tenacity.stop_before_delay(patience.total_s),
-            before_sleep=self._tell,
-            reraise=True,
+        retrying = trying(
+            self._patience,
+            again=lambda error: isinstance(error, NoAnswer) and error.again,
+            asked_s=lambda error: error.wait_s if isinstance(error, NoAnswer) else None,
+            tell=self._tell,
         )
         answer: Answer = retrying(once)
         return answer
@@ -126,15 +118,14 @@ class Api:
             # as a stream, the SDK leaves the body as it came: it would read amounts as floats
             response = self._client.send_request(request, stream=True, **loopback)
             body = response.read()
-        except ClientAuthenticationError as error:
-            raise NoAnswer(_short(str(error)), status=401, again=False) from error
         except AzureError as error:
-            raise NoAnswer(f"{type(error).__name__}: {_short(str(error))}") from error
+            status = 401 if isinstance(error, ClientAuthenticationError) else None
+            raise NoAnswer(said(error), status=status, again=can_be_tried_again(error)) from error
         if response.status_code == 204:  # a scope without costs
             return Answer(b"{}", {})
         if response.status_code != 200:
             raise NoAnswer(
-                f'{response.status_code} {response.reason}: "{_said(body)}"',
+                f'{response.status_code} {response.reason}: "{_of_body(body)}"',
                 status=response.status_code,
                 again=response.status_code in _RETRIED or response.status_code >= 500,
                 wait_s=asked_wait(response.headers),
@@ -221,7 +212,8 @@ class Api:
         )
 
     def _tell(self, state: tenacity.RetryCallState) -> None:
-        self._say(f"{self.who}: {_failure(state).found}; tried again in {state.upcoming_sleep:.1f} s")
+        error = state.outcome.exception() if state.outcome else None
+        self._say(f"{self.who}: {error}; tried again in {state.upcoming_sleep:.1f} s")
 
 
 def grant(needs: Needs, caller: str | None) -> str:
@@ -237,21 +229,13 @@ def grant(needs: Needs, caller: str | None) -> str:
 
 def asked_wait(headers: Mapping[str, str]) -> float | None:
     """The longest wait that an answer asks for in seconds; None where it asks for none."""
-    waits = [value for name, value in headers.items() if _WAITS.fullmatch(name)]
-    seconds = [float(value) for value in waits if re.fullmatch(r"\d+(\.\d+)?", value.strip())]
-    seconds += [
-        float(value) / 1000 for name, value in headers.items() if name.lower() in _MILLISECONDS and value.isdecimal()
-    ]
-    return max(seconds, default=None)
+    waits = [value.strip() for name, value in headers.items() if _WAITS.fullmatch(name)]
+    seconds = [float(value) for value in waits if re.fullmatch(r"\d+(\.\d+)?", value)]
+    usual = asked_wait_s(headers)
+    return max(seconds if usual is None else [*seconds, usual], default=None)
 
 
-def _failure(state: tenacity.RetryCallState) -> NoAnswer:
-    error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, NoAnswer)  # nothing else is tried again
-    return error
-
-
-def _said(body: bytes) -> str:
+def _of_body(body: bytes) -> str:
     """Code and message of an error's body, else its beginning."""
     try:
         error = json.loads(body)["error"]

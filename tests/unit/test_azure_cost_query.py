@@ -219,8 +219,9 @@ def test_the_longest_wait_counts(pulls: Callable[..., Pulls], header: str) -> No
 
 def test_waits_are_read_from_headers() -> None:
     """Seconds and milliseconds are told apart; what is no wait asks for none."""
-    assert asked_wait({"x-ms-ratelimit-microsoft.consumption-retry-after": "7", "Retry-After": "3"}) == 7
-    assert asked_wait({"x-ms-retry-after-ms": "1500", "Retry-After": "1"}) == 1.5
+    assert asked_wait({"x-ms-ratelimit-microsoft.consumption-retry-after": "7", "retry-after": "3"}) == 7
+    assert asked_wait({"x-ms-ratelimit-microsoft.costmanagement-qpu-retry-after": "2", "retry-after": "3"}) == 3
+    assert asked_wait({"x-ms-retry-after-ms": "1500"}) == 1.5
     assert asked_wait({"x-ms-ratelimit-remaining-microsoft.costmanagement-qpu-remaining": "9"}) is None
 
 
