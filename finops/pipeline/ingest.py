@@ -86,7 +86,7 @@ def ingest(
 ) -> list[Batch]:
     """Load a source's files; the same files again change nothing and report the same figures.
 
-    A source with `pull` or `aws` is fetched first; its months are whole, so a file that is gone was restated. until:
+    A source with `pull` or a cloud is fetched first; its months are whole, so a file that is gone was restated. until:
     day (exclusive) up to which sources that grow with time are read. period: load only that month. replace: allow a
     load that leaves out a file which a partition already holds. Raises InputError for files that cannot be read,
     LoadRefused for a load that would drop rows of a file it does not have, SourceUnreachable as `pulling.pull` does.
@@ -154,7 +154,7 @@ def _batch_id(
     """A fingerprint of everything that the stored rows are made from."""
     mappings = lake.scan("mappings").collect().sort("kind", "match").write_json()
     made_from = [
-        source.model_dump_json(exclude={"path", "pull", "aws"}),
+        source.model_dump_json(exclude={"path", "pull", "aws", "azure", "gcp"}),
         sorted(digests.items()),
         schema_digest(),
         rules.digest,

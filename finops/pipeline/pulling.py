@@ -28,8 +28,8 @@ _LOCK: Final = ".apis.lock"
 def pull(config: Config, source: Source, *, today: date, say: Callable[[str], None]) -> None:
     """Bring the source's folder up to today.
 
-    Raises as `deliveries.pull`, `cost_explorer.pull` and `gpu_metrics.pull`, `cost_query.pull` and `invoices.pull`, or
-    `sync.pull` and `read_key`, do.
+    Raises as `deliveries.pull`, `cost_explorer.pull` and `gpu_metrics.pull`, `cost_query.pull` and `invoices.pull`,
+    `bigquery.pull`, or `sync.pull` and `read_key`, do.
     """
     folder = config.files_of(source)
     if source.aws is not None:
@@ -40,6 +40,10 @@ def pull(config: Config, source: Source, *, today: date, say: Callable[[str], No
         if source.azure.export:
             azure_exports.pull(source, folder, home=config.home, today=today, say=say)
         _ask_azure(config, source, source.azure, folder, today=today, say=say)
+    elif source.gcp is not None:
+        from connectors.gcp import bigquery  # Google's SDKs take long to import: only who uses them waits
+
+        bigquery.pull(source, folder, home=config.home, today=today, say=say)
     else:
         sync.pull(source, _access(source), folder, key=_key(config, source), today=today, say=say)
 
@@ -132,6 +136,10 @@ def probe(config: Config, source: Source, *, today: date) -> list[sync.Probe]:
     if source.azure is not None:
         found = azure_exports.probe(source, home=config.home) if source.azure.export else []
         return found + _probe_azure(config, source, source.azure, today=today)
+    if source.gcp is not None:
+        from connectors.gcp import bigquery
+
+        return bigquery.probe(source, home=config.home)
     return sync.probe(source, _access(source), key=_key(config, source), today=today)
 
 
