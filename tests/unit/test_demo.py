@@ -383,7 +383,7 @@ def test_the_open_month_is_not_invoiced(demo: Written) -> None:
 def test_settings_load_and_point_at_what_is_there(demo: Written) -> None:
     """finops.toml is valid, and every path in it exists but the scenario, which the lake yields."""
     config = load_config(demo.company.home)
-    ids = ["aws", "azure", "openai", "anthropic", "litellm", "gateway", "on_prem"]
+    ids = ["aws", "azure", "openai", "anthropic", "litellm", "gateway", "on_prem", "gpus"]
     assert [source.id for source in config.sources] == ids
     assert {source.id for source in config.sources if ledger_role(source) == s.DERIVED} == {"litellm", "gateway"}
     assert all(config.files_of(source).exists() for source in config.sources)
@@ -436,6 +436,7 @@ def test_the_page_names_everything_that_is_planted(demo: Written) -> None:
     teams = {o["team"] for o in demo.truth["owners"]} - {"unknown"}
     assert all(f"**{team}**" in page for team in teams)
     assert all(Path(path).parts[0] + "/" + Path(path).parts[1] in page for path in demo.truth["files"].values())
+    assert all(f"`{waste['group']}`" in page for waste in demo.truth["rightsizing"])
     idle = Decimal(demo.incident("idle_reserved_accelerators")["extra_cost_by_period"]["2026-10"])
     assert round(idle, -3) == 94_000
 
