@@ -103,15 +103,15 @@ def _by_day(times: Times, values: Floats, at: NDArray[np.int64]) -> tuple[Floats
 
 
 def alarms(score: Floats, *, calm: float, quiet: int, again: float = np.inf) -> Flags:
-    """True where an anomaly is told: at 1 or above, once until `quiet` rows in a row stayed below `calm`.
+    """True where an anomaly is told: at 1 or above, once until `quiet` rows in a row stayed below `calm` (under 1).
 
     again: while an anomaly lasts, it is told again at so many times the score at which it was told last.
     """
     told = np.zeros(len(score), dtype=np.bool_)
     armed, last, level = True, -quiet - 1, 0.0
-    for i in np.flatnonzero(score >= min(calm, 1.0)):
+    for i in np.flatnonzero(score >= calm).tolist():
         armed = armed or i - last > quiet
         if score[i] >= (1.0 if armed else max(1.0, again * level)):
-            told[i], armed, level = True, False, score[i]
+            told[i], armed, level = True, False, float(score[i])
         last = i
     return told

@@ -1,0 +1,304 @@
+"""Incidents of a portfolio of daily costs: when something began to cost more or less than usual, and which part did.
+
+The parts of a cost (by provider, team, model ...) all move when one of them does. An incident is told once, at the part
+that explains most of the difference with the fewest dimensions; what shares its difference is no second incident.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting.anomalies import DAILY_CALM, DAILY_CALM_DAYS, GRAVER, Flags, alarms
+from forecasting.daily_tests import PROBATION_DAYS, Days, daily_scores
+from forecasting.series import Floats
+
+Terms = tuple[tuple[str, str], ...]
+Kind = Literal["spike", "step", "drop", "drift", "new", "ended"]
+
+NONE: Final = "(none)"
+"""The value of what has none in a dimension; a part of nothing else is no part."""
+LEAST_RATIO: Final = 0.002
+"""Of a usual day's whole cost: a smaller difference a day is nobody's incident."""
+NEW_SCORE: Final = 3.0
+QUIET_DAYS: Final = 28
+"""What cost nothing for so long and then does is new."""
+ENDED_RATIO: Final = 0.05
+SHARED: Final = 0.5
+"""A part whose difference is to this share another incident's is told by that one."""
+SHIFT: Final = 0.35
+"""Where what rose and what fell within a home differ by less than this share, cost only moved within it ..."""
+COUNTER: Final = 0.15
+"""... and where one is at least this share of the other, it moved and changed: the home tells both as one."""
+LASTING_DAYS: Final = 60
+"""For so long an incident explains what is off in the same direction: by then it is what is usual."""
+LOOK_BACK_DAYS: Final = 14
+"""So far before the day on which it was told an incident may have begun."""
+BACK: Final = 0.35
+"""An incident is over when less than this share of its difference is left, three days in a row; or on its last day."""
+SPIKE_DAYS: Final = 3
+SLOWLY: Final = 0.4
+"""What was off by this share three days ago already did not jump."""
+MOVER: Final = 0.5
+"""What changed by less than this share of itself did not move anywhere."""
+HOME: Final = 0.8
+"""A home of a part holds this share of its difference."""
+WEEKS: Final = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Costs:
+    """Daily costs of the finest parts: days x parts, each part with its value in every dimension.
+
+    known_until: the last day (its index) that each part is billed in full. waste: parts that are paid for and not
+    used: they are never netted against what was used before. fees: parts that are charged by the month: they have no
+    days of their own, and only being new is told of them.
+    """
+
+    days: Days
+    values: Floats
+    labels: Sequence[Mapping[str, str]]
+    known_until: NDArray[np.int64]
+    waste: Flags
+    fees: Flags
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A sum of finest parts, named by its terms."""
+
+    terms: Terms
+    members: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Incident:
+    """One incident: the part, its first day, the day on which it was told, and its last day so far (indices).
+
+    sign: 1 above, -1 below what was expected. expected: of each day from the first to the last. ongoing: not over.
+    """
+
+    part: Part
+    kind: Kind
+    first: int
+    told: int
+    last: int
+    sign: int
+    score: float
+    usual: Floats
+    ongoing: bool
+
+    def expected(self, costs: Costs) -> Floats:
+        """What each day of the incident should have cost, by what its weekday did before the incident."""
+        weekdays = _weekdays(costs.days[self.first : self.last + 1])
+        return self.usual[weekdays]
+
+
+def find(costs: Costs, groupings: Sequence[tuple[str, ...]], homes: Sequence[tuple[str, ...]]) -> list[Incident]:
+    """All incidents, oldest first; those of a day are the same whatever came after it but for their last day and kind.
+
+    groupings: dimensions whose values make the parts that are looked at. homes: dimensions within which cost may move
+    from one part to another without being an incident.
+    """
+    parts = _parts(costs.labels, groupings)
+    if not parts or len(costs.days) <= PROBATION_DAYS:
+        return []
+    member = np.zeros((len(costs.labels), len(parts)))
+    for i, part in enumerate(parts):
+        member[part.members, i] = 1.0
+    series = costs.values @ member
+    until = np.array([costs.known_until[part.members].min() for part in parts])
+    later = np.arange(len(costs.days))[:, None] > until
+    expected, score = daily_scores(np.where(later, np.nan, series), costs.days)
+    before = np.vstack([np.zeros((1, score.shape[1])), score[:-1]])
+    score = np.where(series < expected, np.fmin(score, before), score)  # one low day costs nobody anything
+    score[:, [bool(costs.fees[part.members].any()) for part in parts]] = 0.0
+    score = np.where(later, 0.0, np.fmax(score, _new(series)))
+    least = LEAST_RATIO * _usual_total(costs.values.sum(axis=1))
+    told = np.stack(
+        [alarms(column, calm=DAILY_CALM, quiet=DAILY_CALM_DAYS, again=GRAVER) for column in score.T], axis=1
+    )
+    search = _Search(costs, parts, score, _parts(costs.labels, homes), least, [])
+    for day in np.flatnonzero(told.any(axis=1)):
+        search.judge(int(day), np.flatnonzero(told[day]))
+    return [search.as_of_now(found) for found in search.found]
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    costs: Costs
+    parts: list[Part]
+    score: Floats
+    homes: list[Part]
+    least: Floats
+    found: list[Incident]
+
+    def judge(self, day: int, alarmed: NDArray[np.int64]) -> None:
+        """Add the incidents that a day's alarms tell, the one that explains most first."""
+        excess = self._excess(day)
+        scores: dict[int, float] = {}
+        left: list[Part] = []
+        for i in alarmed:
+            part = self._in_its_home(self.parts[i], day, excess)
+            if part is None or abs(excess[part.members].sum()) < self.least[day] or self._is_told(part, day, excess):
+                continue
+            if id(part) not in scores:
+                left.append(part)
+            scores[id(part)] = max(scores.get(id(part), 0.0), float(self.score[day, i]))
+        fresh = excess.copy()
+        for earlier in self.found:
+            if day - earlier.first <= LASTING_DAYS:
+                fresh[earlier.part.members] = 0.0
+        while left:
+            best = max(left, key=lambda p: _worth(p, scores[id(p)], fresh))
+            self.found.append(self._incident(best, day, scores[id(best)], excess))
+            left = [p for p in left if not _shares(p, best.members, excess)]
+
+    def _excess(self, day: int) -> Floats:
+        """Each finest part's cost of the day less its usual one by weekday."""
+        usual = _weekly(self.costs.values, self.costs.days, day)
+        return np.asarray(self.costs.values[day] - usual[_weekday(self.costs.days[day])])
+
+    def _is_told(self, part: Part, day: int, excess: Floats) -> bool:
+        """Whether an earlier incident explains the part's alarm: it lasts, or it has just ended and cost is back."""
+        for earlier in reversed(self.found):
+            shared = np.intersect1d(part.members, earlier.part.members)
+            if not len(shared):
+                continue
+            same = np.sign(excess[part.members].sum()) == earlier.sign
+            near = day - earlier.first <= LASTING_DAYS
+            if same and near and self._is_same(earlier, day) and _shares(part, earlier.part.members, excess):
+                return True
+            if not same and self._is_back(earlier, day):
+                return True
+        return False
+
+    def _is_same(self, earlier: Incident, day: int) -> bool:
+        """Whether an earlier incident goes on: its part is not much further off than it was, or got there slowly."""
+        now = self._off(earlier, day)
+        before = max(self._off(earlier, d) for d in range(max(earlier.told, day - SPIKE_DAYS), day))
+        return now < GRAVER * self._off(earlier, earlier.told) or before >= SLOWLY * now
+
+    def _is_back(self, earlier: Incident, day: int) -> bool:
+        """Whether the earlier incident's part costs again what it did before it, but for a part of what it was off."""
+        return abs(self._off(earlier, day)) <= BACK * max(self._off(earlier, d) for d in range(earlier.told, day + 1))
+
+    def _off(self, incident: Incident, day: int) -> float:
+        """How far the incident's part is off on a day, in the incident's direction."""
+        cost = self.costs.values[day, incident.part.members].sum()
+        return float(incident.sign * (cost - incident.usual[_weekday(self.costs.days[day])]))
+
+    def _in_its_home(self, part: Part, day: int, excess: Floats) -> Part | None:
+        """The part; or its home where others of it moved the other way, None where that cancels out: a mere move."""
+        if self.costs.waste[part.members].all():
+            return part
+        movers = np.abs(excess) >= MOVER * np.fmax(self.costs.values[day], self.costs.values[day] - excess)
+        for home in self.homes:
+            if not _shares(part, home.members, excess, share=HOME):
+                continue
+            moved = np.where(movers, excess, 0.0)[home.members]
+            rose, fell = float(moved[moved > 0].sum()), float(-moved[moved < 0].sum())
+            if abs(rose - fell) < SHIFT * max(rose, fell):
+                return None
+            if min(rose, fell) >= COUNTER * max(rose, fell):
+                return home
+        return part
+
+    def _incident(self, part: Part, day: int, score: float, excess: Floats) -> Incident:
+        own = _weekly(self.costs.values[:, part.members].sum(axis=1), self.costs.days, day)
+        amount = float(excess[part.members].sum())
+        sign = 1 if amount > 0 else -1
+        first = day
+        while first > 0 and day - first < LOOK_BACK_DAYS and self._differs(part, own, first - 1, amount):
+            first -= 1
+        costs = self.costs.values[day, part.members].sum()
+        if not own.any() or own.max() < ENDED_RATIO * costs:
+            kind: Kind = "new"
+        elif costs < ENDED_RATIO * own.max() and own.min() > 0:
+            kind = "ended"
+        elif day - first > SPIKE_DAYS:
+            kind = "drift"
+        else:
+            kind = "step" if sign > 0 else "drop"
+        return Incident(part, kind, first, day, day, sign, score, own, ongoing=True)
+
+    def _differs(self, part: Part, usual: Floats, day: int, amount: float) -> bool:
+        """Whether the part was off by a good part of the amount on an earlier day."""
+        off = self.costs.values[day, part.members].sum() - usual[_weekday(self.costs.days[day])]
+        return bool(off * np.sign(amount) >= SHARED * abs(amount))
+
+    def as_of_now(self, incident: Incident) -> Incident:
+        """The incident with its last day, and as a spike where it was over within days."""
+        end = int(self.costs.known_until[incident.part.members].min())
+        days = np.arange(incident.told, end + 1)
+        actual = self.costs.values[days][:, incident.part.members].sum(axis=1)
+        off = (actual - incident.usual[_weekdays(self.costs.days[days])]) * incident.sign
+        calm = off < BACK * np.maximum.accumulate(off)
+        over = calm & np.append(calm[1:], True) & np.append(calm[2:], [True, True])[: len(calm)]
+        if not over.any():
+            return replace(incident, last=end)
+        last = int(days[max(0, int(np.argmax(over)) - 1)])
+        brief = last - incident.first < SPIKE_DAYS and incident.kind in ("step", "new", "drift")
+        return replace(incident, last=last, ongoing=False, kind="spike" if brief else incident.kind)
+
+
+def _worth(part: Part, score: float, excess: Floats) -> float:
+    """What a part tells: how clearly it is off, how much of the money it explains, less its dimensions."""
+    return float(np.log1p(score) + np.log(abs(excess[part.members].sum()) + 1e-9) - 0.1 * len(part.terms))
+
+
+def _shares(part: Part, members: NDArray[np.int64], excess: Floats, *, share: float = SHARED) -> bool:
+    """Whether a part's difference is, to a share, that of some members."""
+    own, shared = excess[part.members].sum(), excess[np.intersect1d(part.members, members)].sum()
+    return bool(shared * np.sign(own) >= share * abs(own))
+
+
+def _new(series: Floats) -> Floats:
+    """NEW_SCORE on the first day with a cost after so many without any, once the ledger is older than that."""
+    costs = series > 0
+    before = np.cumsum(np.vstack([np.zeros((1, series.shape[1])), costs[:-1]]), axis=0)
+    earlier = np.vstack([np.zeros((QUIET_DAYS, series.shape[1])), before[:-QUIET_DAYS]])
+    first = costs & (before == earlier)
+    first[:PROBATION_DAYS] = False
+    return np.where(first, NEW_SCORE, 0.0)
+
+
+def _usual_total(total: Floats) -> Floats:
+    """The median of the last 28 days' whole cost, by day."""
+    windows = [total[max(0, i - 27) : i + 1] for i in range(len(total))]
+    return np.array([np.median(window) for window in windows])
+
+
+def _weekday(day: np.datetime64) -> int:
+    return int((day.astype("datetime64[D]").astype(np.int64) + 3) % 7)
+
+
+def _weekdays(days: Days) -> NDArray[np.int64]:
+    return (days.astype("datetime64[D]").astype(np.int64) + 3) % 7
+
+
+def _weekly(values: Floats, days: Days, day: int) -> Floats:
+    """The usual cost of each weekday and column: the median of its last four."""
+    past, weekdays = values[max(0, day - 7 * WEEKS) : day], _weekdays(days[max(0, day - 7 * WEEKS) : day])
+    return np.stack([np.median(past[weekdays == w], axis=0) for w in range(7)])
+
+
+def _parts(labels: Sequence[Mapping[str, str]], groupings: Sequence[tuple[str, ...]]) -> list[Part]:
+    """The parts of all groupings; of those with the same members the one that is named in the fewest plain terms."""
+    found: dict[bytes, Part] = {}
+    for grouping in groupings:
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for i, label in enumerate(labels):
+            groups.setdefault(tuple(label[name] for name in grouping), []).append(i)
+        for values, members in groups.items():
+            part = Part(tuple(zip(grouping, values, strict=True)), np.array(members))
+            held = found.get(part.members.tobytes())
+            if any(value != NONE for value in values) and (held is None or _plainness(part) < _plainness(held)):
+                found[part.members.tobytes()] = part
+    return list(found.values())
+
+
+def _plainness(part: Part) -> tuple[int, int]:
+    return sum(value == NONE for _, value in part.terms), len(part.terms)
