@@ -56,7 +56,7 @@ def show_variance(
     steps = views.steps(found)
     rows = views.by(found, words) if words else None
     if current.format is Format.table:
-        typer.echo(views.paragraph(found) + "\n")
+        typer.echo(" ".join([views.paragraph(found), *found.notes]) + "\n")
     title = f"From {found.names[0]} to {found.names[1]}, {found.currency}"
     if current.format is Format.table:
         current.show(steps.drop("currency").with_columns(pl.col(AMOUNT).round(2)) if rows is None else _short(rows),

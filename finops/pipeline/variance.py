@@ -71,6 +71,17 @@ def explain(
     )  # fmt: skip
 
 
+def choices(lake: Lake, scope: Scope, currency: str) -> tuple[str, ...]:
+    """What a scope can be held against, the first choice first."""
+    scope, _ = _billed(lake, scope)
+    try:
+        forecast = [_frozen(lake, scope, currency).what]
+    except CallError:
+        forecast = []
+    budget = _budget(lake, scope, currency)
+    return (*([] if budget is None else [BUDGET]), PRIOR, *forecast)
+
+
 def period_scope(
     lake: Lake, period: str | None, *, today: date, where: Mapping[str, object] | None = None, cost: str = "effective"
 ) -> Scope:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
+from itertools import accumulate
 from typing import Any, Literal
 
 import altair as alt
@@ -29,27 +30,32 @@ PANEL_HEIGHT = 130
 Unit = Literal["amount", "rate", "ratio"]
 
 
-def bridge(steps: Sequence[tuple[str, Decimal]], look: Look, *, currency: str) -> Chart:
+def bridge(
+    steps: Sequence[tuple[str, Decimal]], look: Look, *, currency: str, start: Decimal = Decimal(0)
+) -> Chart:  # fmt: skip
     """A waterfall from the first amount over signed changes to the last, each named with its amount.
 
-    steps: the amount before, the changes, the amount now, each with its name.
+    steps: the amount before, the changes, the amount now, each with its name. start: where the axis begins, which it
+    then says; see `bridge_start`.
     """
     (first, before), *moves, (last, now) = steps
-    rows: list[dict[str, Any]] = [_total(first, before, "before")]
+    rows: list[dict[str, Any]] = [_total(first, before, "before", start)]
     level = before
     for name, move in moves:
         way = "rose" if move > 0 else "fell"
         said = compact(move, signed=True) if round(move, 2) else "0"
         rows.append({VALUE: name, "low": level, "high": level + move, "way": way, SHOWN: said})
         level += move
-    rows.append(_total(last, now, "now"))
+    rows.append(_total(last, now, "now", start))
     frame = pl.DataFrame(rows).with_columns(
         pl.col("low", "high").cast(pl.Float64), top=pl.max_horizontal("low", "high").cast(pl.Float64)
     )
     x = alt.X(f"{VALUE}:N", sort=frame[VALUE].to_list(), title=None, scale=alt.Scale(paddingInner=0.25),
               axis=alt.Axis(labelAngle=0, ticks=False, labelExpr="split(datum.label, ' ')"))  # fmt: skip
-    room = alt.Scale(domain=[min(0.0, *frame["low"], *frame["high"]), max(frame["top"]) * 1.1 or 1])
-    y = alt.Y("low:Q", title=currency, axis=alt.Axis(format="~s", tickCount=5), scale=room)
+    highest, lowest = max(frame["top"]), min(float(start), *frame["low"], *frame["high"])
+    room = alt.Scale(domain=[lowest, highest + (highest - lowest) * 0.1 or 1])
+    title = f"{currency}, from {compact(start)}" if start else currency
+    y = alt.Y("low:Q", title=title, axis=alt.Axis(format="~s", tickCount=5), scale=room)
     scale = alt.Scale(domain=["before", "now", "rose", "fell"], range=[look.context, look.accent, look.bad, look.good])
     tips = [alt.Tooltip(f"{VALUE}:N", title="what"), alt.Tooltip(f"{SHOWN}:N", title=currency)]
     base = chart_of(frame).encode(x=x)
@@ -60,8 +66,20 @@ def bridge(steps: Sequence[tuple[str, Decimal]], look: Look, *, currency: str) -
     return themed(alt.layer(bars, words).properties(height=HEIGHT), look)
 
 
-def _total(name: str, amount: Decimal, way: str) -> dict[str, Any]:
-    return {VALUE: name, "low": Decimal(0), "high": amount, "way": way, SHOWN: compact(amount)}
+def bridge_start(steps: Sequence[tuple[str, Decimal]]) -> Decimal:
+    """Where the axis of a bridge begins: at nothing, or, where all steps together are small beside both ends, at a
+    round amount below them."""
+    levels = [steps[0][1], *accumulate(amount for _, amount in steps[:-1])]
+    low, high = min(levels), max(levels)
+    if low <= 0 or high - low > high / 3:
+        return Decimal(0)
+    room = low - (high - low)
+    unit = Decimal(1).scaleb((high - low or high).adjusted())
+    return max(Decimal(0), (room / unit).to_integral_value(ROUND_FLOOR) * unit)
+
+
+def _total(name: str, amount: Decimal, way: str, start: Decimal) -> dict[str, Any]:
+    return {VALUE: name, "low": start, "high": amount, "way": way, SHOWN: compact(amount)}
 
 
 def mix_over_time(frame: pl.DataFrame, colours: Mapping[str, str], look: Look, *, what: str) -> Chart:

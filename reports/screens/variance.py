@@ -9,7 +9,6 @@ import polars as pl
 import streamlit as st
 
 from finops import schema as s
-from finops.errors import CallError
 from finops.pipeline import variance as pipeline
 from finops.variance import CALENDAR, UNEXPLAINED
 from reports import charts
@@ -46,15 +45,14 @@ def render(page: Page) -> None:
         {name: v for name, v in page.scope.where.items() if name != s.BILLING_CURRENCY},
         page.scope.start, page.scope.end, page.scope.cost,
     )  # fmt: skip
+    offered = page.compute(pipeline.choices, scope, page.currency)
+    if st.session_state.get(AGAINST) not in (None, *offered):
+        st.session_state.pop(AGAINST)
     chosen = st.segmented_control(
-        "Held against", tuple(AGAINST_NAMES), format_func=AGAINST_NAMES.__getitem__, key=AGAINST, required=False,
+        "Held against", offered, default=offered[0], format_func=AGAINST_NAMES.__getitem__, key=AGAINST, required=True,
         label_visibility="collapsed", persist_state="session", on_change=close,
     )  # fmt: skip
-    try:
-        found = page.compute(pipeline.explain, page.config, scope, against=chosen, currency=page.currency)
-    except CallError as error:
-        parts.failed(error, means="There is nothing of this kind to hold the period against.")
-        return
+    found = page.compute(pipeline.explain, page.config, scope, against=chosen, currency=page.currency)
     if found.cells.is_empty():
         st.info("No charges match these filters. Take a chip off, or widen the period.")
         return
@@ -70,34 +68,41 @@ def render(page: Page) -> None:
 
 # ------------------------------------------------------------------------------------------------------------- figures
 def _metrics(found: Variance) -> None:
-    before, _ = found.names
     ranked = sorted((n for n in NAMES if n != UNEXPLAINED), key=lambda step: -abs(found.total(step)))
     places = st.columns(LARGEST_STEPS + 2)
     with places[0]:
         ratio = found.change / abs(found.prior) if found.prior else None
-        is_plan = found.against in (pipeline.BUDGET, pipeline.FORECAST)
-        note = f"{before.lower() if is_plan else 'was'} {compact(found.prior)}"
+        note = f"{found.against if _is_plan(found) else 'was'} {compact(found.prior)}"
         parts.metric(
             f"Cost, {found.currency}", compact(found.cost), change=ratio, note=note,
-            help_text=" ".join(found.notes) or "All charges of the filters, in every currency, converted.",
+            help_text="All charges of the filters; those in another currency at the rate of their day.",
         )  # fmt: skip
     for place, step in zip(places[1:-1], ranked, strict=False):
         with place:
             amount = found.total(step)
             parts.metric(
-                f"{NAMES[step]}, {found.currency}", compact(amount, signed=True), judged=_judged(amount),
+                f"{NAMES[step]}, {found.currency}", compact(amount, signed=True), judged=_judged(amount, found),
                 note=_of_change(amount, found), help_text=MEANS[step].capitalize() + ".",
             )  # fmt: skip
     with places[-1]:
         amount = found.total(UNEXPLAINED)
         parts.metric(
-            f"Unexplained, {found.currency}", compact(amount, signed=True), judged=_judged(amount),
+            f"Unexplained, {found.currency}", compact(amount, signed=True), judged=_judged(amount, found),
             note=_of_change(amount, found), help_text=MEANS[UNEXPLAINED].capitalize() + ". The table names them.",
         )  # fmt: skip
 
 
-def _judged(amount: Decimal) -> Any:
-    return None if abs(amount) < views.CENT else "bad" if amount > 0 else "good"
+def _is_plan(found: Variance) -> bool:
+    return found.against in (pipeline.BUDGET, pipeline.FORECAST)
+
+
+def _said(found: Variance) -> str:
+    return f"the {found.against}" if _is_plan(found) else found.names[0]
+
+
+def _judged(amount: Decimal, found: Variance) -> Any:
+    small = abs(amount) * 200 < abs(found.change) or abs(amount) < views.CENT
+    return None if small else "bad" if amount > 0 else "good"
 
 
 def _of_change(amount: Decimal, found: Variance) -> str:
@@ -107,11 +112,14 @@ def _of_change(amount: Decimal, found: Variance) -> str:
 def _waterfall(page: Page, found: Variance) -> None:
     before, now = found.names
     moves = [(name, found.total(step)) for step, name in NAMES.items() if abs(found.total(step)) >= views.CENT]
-    drawn = charts.bridge([(before, found.prior), *moves, (now, found.cost)], page.look, currency=found.currency)
+    ends = [(before, found.prior), *moves, (now, found.cost)]
+    drawn = charts.bridge(ends, page.look, currency=found.currency, start=charts.bridge_start(ends))
     said = ", ".join(f"{name} {compact(amount, signed=True)}" for name, amount in moves)
-    st.markdown(f"##### From {before[0].lower() + before[1:] if before in AGAINST_NAMES.values() else before} to {now}")
+    st.markdown(f"##### From {_said(found)} to {now}")
     parts.chart(drawn, key="variance_bridge", says=f"From {compact(found.prior)} to {compact(found.cost)}: {said}")
     st.markdown(views.paragraph(found))
+    if found.notes:
+        st.caption(" ".join(found.notes))
 
 
 # --------------------------------------------------------------------------------------------------------------- steps
@@ -123,12 +131,11 @@ def _steps(found: Variance) -> None:
     drawn = shown.select(
         pl.col(STEP).replace_strict(NAMES).alias(STEP), AMOUNT,
         (pl.col(AMOUNT) / pl.lit(total or 1)).alias("share"), LARGEST,
-        pl.col(STEP).replace_strict(MEANS).alias("meaning"),
     )  # fmt: skip
     st.markdown("##### Each step, and the charges behind it")
     parts.table(
         drawn, key=TABLE, file="variance.csv", money={AMOUNT: f"Moved, {found.currency}"}, ratios=("share",),
-        names={"share": "Of the change", LARGEST: "Mostly", "meaning": "What it is"},
+        names={"share": "Of the change", LARGEST: "Mostly"},
         total=("All steps", found.change, found.currency), download=lambda: rows,
         on_select=partial(_step_selected, known),
     )  # fmt: skip
@@ -174,7 +181,7 @@ def _opened(page: Page, found: Variance, step: str) -> None:
     before, now = found.names
     key = f"variance_parts_{step}"
     parts.table(
-        rows.select(WHO, WHAT, views.BEFORE, "quantity", "unit", PRIOR, COST, AMOUNT), key=key,
+        rows.select(WHO, WHAT, AMOUNT, PRIOR, COST, views.BEFORE, "quantity", "unit"), key=key,
         file=f"variance_{step}.csv",
         names={WHO: "Whose", WHAT: "What", views.BEFORE: "Quantity before", "quantity": "Quantity"},
         money={PRIOR: before, COST: now, AMOUNT: f"{NAMES[step]}, {found.currency}"},

@@ -189,7 +189,7 @@ def headline(found: Variance) -> str:
 
 
 def paragraph(found: Variance) -> str:
-    """The whole bridge in plain words, the largest step first."""
+    """The bridge in plain words, the largest step first."""
     before, now = found.names
     said = [f"{now} cost {compact(found.cost)} {found.currency}, {_against(found, before)}."]
     amounts = {step: found.total(step) for step in NAMES}
@@ -201,7 +201,7 @@ def paragraph(found: Variance) -> str:
     small = [f"{NAMES[step].lower()} {compact(amounts[step], signed=True)}" for step in rest]
     if small:
         said.append(f"The rest is small: {', '.join(small)}.")
-    return " ".join([*said, *found.notes])
+    return " ".join(said)
 
 
 def _against(found: Variance, before: str) -> str:

@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[2]
 QUESTIONS = {
     "overview": "What are we spending on AI?",
     "explore": "Where does the money go?",
+    "variance": "Why did the cost change?",
     "tokens": "What do our tokens cost, and why did it change?",
     "forecast": "Where will the month land?",
     "scenarios": "Where should it run?",
