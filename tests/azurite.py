@@ -49,10 +49,10 @@ class Azurite:
     def storage_options(self) -> dict[str, str]:
         """What a lake needs to be kept here."""
         return {
-            "azure_storage_account_name": ACCOUNT,
-            "azure_storage_account_key": KEY,
-            "azure_storage_endpoint": self.account_url,
-            "azure_allow_http": "true",
+            "account_name": ACCOUNT,
+            "account_key": KEY,
+            "endpoint": self.account_url,
+            "allow_http": "true",
         }
 
     def new_container(self) -> ContainerClient:

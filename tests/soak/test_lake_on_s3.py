@@ -3,13 +3,8 @@
 import pytest
 
 from finops.store import Lake
-from tests.e2e.test_lake_on_s3 import (  # noqa: F401 (s3_lake and start are fixtures)
-    Start,
-    kill_beside_a_living_writer,
-    s3_lake,
-    start,
-    write_at_once,
-)
+from tests.e2e.test_lake_on_s3 import s3_lake, start  # noqa: F401 (fixtures)
+from tests.object_lake import Start, kill_beside_a_living_writer, write_at_once
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
