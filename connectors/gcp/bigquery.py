@@ -47,13 +47,12 @@ from connectors.gcp.refusals import (
     reason,
     said,
 )
-from connectors.gcp.session import Session, Tries
+from connectors.gcp.session import USUAL, Session, Tries
 from finops.config import Gcp, Source
 from finops.errors import CallError, ConfigError, FinopsError, SourceUnreachable
 
 T = TypeVar("T")
 
-_USUAL: Final = Tries()
 _PROBED: Final = Tries(total_s=20, answer_s=10, job_s=60)
 _RESTARTS: Final = 3
 _JOBS: Final = 3
@@ -80,7 +79,7 @@ class Fetched:
 
 
 def pull(
-    source: Source, folder: Path, *, home: Path, today: date, say: Callable[[str], None], tries: Tries = _USUAL
+    source: Source, folder: Path, *, home: Path, today: date, say: Callable[[str], None], tries: Tries = USUAL
 ) -> Fetched:
     """Bring the folder up to what the table has; each month is replaced whole or stays as it is.
 

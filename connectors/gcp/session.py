@@ -36,10 +36,15 @@ class Tries:
     poll_s: float = 1
 
 
+USUAL: Final = Tries()
+
+
 class Session:
     """Google as one identity sees it; all raise SourceUnreachable that says what is missing."""
 
-    def __init__(self, gcp: Gcp | None, home: Path, asked: Asked, *, tries: Tries, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, gcp: Gcp | None, home: Path, asked: Asked, *, say: Callable[[str], None], tries: Tries = USUAL
+    ) -> None:
         self.asked = asked
         self.tries = tries
         self._url = gcp.url if gcp else None

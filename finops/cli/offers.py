@@ -43,11 +43,11 @@ def listed(
 
 def refresh(
     context: typer.Context,
-    provider: Annotated[str, typer.Option(help="Whose price list: aws or azure.")] = "aws",
+    provider: Annotated[str, typer.Option(help="Whose price list: aws, azure or gcp.")] = "aws",
     region: Annotated[list[str] | None, typer.Option(help="Only this region; may be repeated. All.")] = None,
     currency: Annotated[str, typer.Option(help="Of azure's prices; only USD is a price that Microsoft sets.")] = "USD",
     source: Annotated[
-        str | None, typer.Option(help="Ask aws as this source of finops.toml; else as the SDK does.")
+        str | None, typer.Option(help="Ask aws or gcp as this source of finops.toml; else as the SDK does.")
     ] = None,
 ) -> None:
     """Fetch a cloud's price list into prices/ of the home; shows the on-demand prices that are new or changed."""

@@ -13,11 +13,12 @@ from connectors.azure import retail_prices
 from connectors.offers import PriceList
 from finops.config import Config
 from finops.errors import CallError
-from finops.pipeline.pulling import connect_aws
+from finops.pipeline.pulling import connect_aws, connect_gcp
 from finops.prices import load_prices
 
 FOLDER = "prices"
-PROVIDERS = (price_list.PROVIDER, retail_prices.PROVIDER)
+_GCP = "gcp"
+PROVIDERS = (price_list.PROVIDER, retail_prices.PROVIDER, _GCP)
 
 
 @dataclass(frozen=True)
@@ -44,23 +45,27 @@ def fetch(
     today: date,
     say: Callable[[str], None],
 ) -> PriceList:
-    """A cloud's price list; regions: all where none is named. source: whose identity asks, of AWS; Azure takes none.
+    """A cloud's price list; regions: all where none is named. source: whose identity asks; Azure takes none.
 
-    Raises CallError for a provider or currency that has no list, else as `price_list.fetch`, `connect_aws` and
-    `retail_prices.fetch` do.
+    Raises CallError for a provider or currency that has no list, else as `price_list.fetch`, `connect_aws`,
+    `connect_gcp`, `catalog.fetch` and `retail_prices.fetch` do.
     """
     if provider == retail_prices.PROVIDER and source is None:
         return retail_prices.fetch(regions=regions, currency=currency, today=today, say=say)
-    if provider != price_list.PROVIDER:
+    if provider not in (price_list.PROVIDER, _GCP):
         raise CallError(
             f"no price list of {provider!r} can be fetched" + (f" as {source}" if source else ""),
-            expected=f"one of {', '.join(PROVIDERS)}; --source is for aws alone",
+            expected=f"one of {', '.join(PROVIDERS)}; --source is not for azure",
             next_step="correct --provider, or leave --source out",
         )
     if currency != "USD":
         raise CallError(
-            f"AWS's price list has no prices in {currency}", expected="USD", next_step="leave --currency out"
+            f"the price list of {provider} is not read in {currency}", expected="USD", next_step="leave --currency out"
         )
+    if provider == _GCP:
+        from connectors.gcp import catalog  # Google's SDKs take long to import: only who uses them waits
+
+        return catalog.fetch(connect_gcp(config, source, say=say), regions=regions, today=today, say=say)
     api = connect_aws(config, source, say=say)("pricing", HOME_REGION)
     return price_list.fetch(api, regions=regions, today=today, say=say)
 

@@ -2,25 +2,23 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
 
 from connectors import sync
-from connectors.access import Access, Window
+from connectors.access import Access
 from connectors.aws import cost_explorer, exports, gpu_metrics
 from connectors.aws.api import HOME_REGION, Api, connect
-from connectors.azure import api as azure_api
-from connectors.azure import cost_query, invoices
-from connectors.azure import exports as azure_exports
-from connectors.azure.session import credential
-from connectors.http import Patience
 from connectors.keys import read_key
 from connectors.registry import connector
-from finops.config import Aws, AwsIdentity, Azure, Config, Source
+from finops.config import Aws, AwsIdentity, Config, Source
 from finops.errors import CallError, ConfigError
+
+if TYPE_CHECKING:
+    from connectors.gcp.session import Session
 
 _LOCK: Final = ".apis.lock"
 
@@ -37,11 +35,11 @@ def pull(config: Config, source: Source, *, today: date, say: Callable[[str], No
             exports.pull(source, folder, today=today, say=say)
         _ask_apis(source, source.aws, folder, today=today, say=say)
     elif source.azure is not None:
-        if source.azure.export:
-            azure_exports.pull(source, folder, home=config.home, today=today, say=say)
-        _ask_azure(config, source, source.azure, folder, today=today, say=say)
+        from finops.pipeline import pulling_azure  # Azure's SDKs take long to import: only who uses them waits
+
+        pulling_azure.pull(config, source, source.azure, folder, today=today, say=say)
     elif source.gcp is not None:
-        from connectors.gcp import bigquery  # Google's SDKs take long to import: only who uses them waits
+        from connectors.gcp import bigquery  # so do Google's
 
         bigquery.pull(source, folder, home=config.home, today=today, say=say)
     else:
@@ -53,12 +51,12 @@ def _ask_apis(source: Source, aws: Aws, folder: Path, *, today: date, say: Calla
     if not (aws.cost_explorer or aws.gpu_regions):
         return
     api = connect(aws, who=source.id, say=say)
-    with _alone(source, folder, "AWS"):
+    with alone(source, folder, "AWS"):
         _ask_one_by_one(source, aws, api, folder, today=today, say=say)
 
 
 @contextmanager
-def _alone(source: Source, folder: Path, provider: str) -> Iterator[None]:
+def alone(source: Source, folder: Path, provider: str) -> Iterator[None]:
     """One process at a time in the source's folder; raises CallError while another one asks."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -70,29 +68,6 @@ def _alone(source: Source, folder: Path, provider: str) -> Iterator[None]:
             expected="one pull of a source at a time",
             next_step="wait for the other `finops` command to end, then repeat this one",
         ) from error
-
-
-def _ask_azure(
-    config: Config, source: Source, azure: Azure, folder: Path, *, today: date, say: Callable[[str], None]
-) -> None:
-    """Cost Management's query and the invoices, where the source names them."""
-    if not (azure.cost_management or azure.invoices):
-        return
-    api = _azure_api(config, source, azure, say=say)
-    with _alone(source, folder, "Azure"):
-        if azure.cost_management:
-            asked = cost_query.Asked(str(azure.scope), azure.since, azure.cost_management)
-            cost_query.pull(api, folder, asked, source_id=source.id, today=today, say=say)
-        if azure.invoices:
-            count = invoices.pull(api, folder, scope=str(azure.scope), since=azure.since, today=today)
-            say(f"{source.id}: {count} invoice(s) of Azure")
-
-
-def _azure_api(
-    config: Config, source: Source, azure: Azure, *, say: Callable[[str], None], patience: Patience = azure_api.PATIENT
-) -> azure_api.Api:
-    identity = credential(azure, config.home)
-    return azure_api.Api(azure.url, identity, who=source.id, say=say, patience=patience, caller=azure.client_id)
 
 
 def _ask_one_by_one(
@@ -129,13 +104,39 @@ def connect_aws(config: Config, source_id: str | None, *, say: Callable[[str], N
     return connect(identities[name] if name else AwsIdentity(), who=name or "AWS", say=say)
 
 
+def connect_gcp(config: Config, source_id: str | None, *, say: Callable[[str], None], account: str = "") -> "Session":
+    """Google as a source of finops.toml reads it; as the first that has `gcp`, else as the SDK does by itself.
+
+    account: of billing, whose budgets are read. Raises ConfigError for a source that has no `gcp`, SourceUnreachable
+    where there are no credentials.
+    """
+    from connectors.gcp.refusals import Asked
+    from connectors.gcp.session import Session
+
+    identities = {source.id: source.gcp for source in config.sources if source.gcp is not None}
+    if source_id is not None and source_id not in identities:
+        raise ConfigError(
+            f"no source {source_id} with `gcp` in finops.toml",
+            expected=f"one of {', '.join(identities)}" if identities else "a source with `gcp`",
+            next_step="name one of them, or leave --source out to use the SDK's own credentials",
+        )
+    name = source_id or next(iter(identities), None)
+    gcp = identities[name] if name else None
+    project = gcp.job_project or gcp.table.rsplit(".", 2)[0] if gcp else ""
+    asked = Asked(
+        name or "Google Cloud", "the login of gcloud or of this machine", project, "repeat the command", account=account
+    )
+    return Session(gcp, config.home, asked, say=say)
+
+
 def probe(config: Config, source: Source, *, today: date) -> list[sync.Probe]:
     """Whether each endpoint or object of the source can be read; raises as `sync.probe` and `read_key` do."""
     if source.aws is not None:
         return exports.probe(source) if source.aws.export else [_probe_apis(source, source.aws)]
     if source.azure is not None:
-        found = azure_exports.probe(source, home=config.home) if source.azure.export else []
-        return found + _probe_azure(config, source, source.azure, today=today)
+        from finops.pipeline import pulling_azure
+
+        return pulling_azure.probe(config, source, source.azure, today=today)
     if source.gcp is not None:
         from connectors.gcp import bigquery
 
@@ -149,22 +150,6 @@ def _probe_apis(source: Source, aws: Aws) -> sync.Probe:
     identity = api.called("sts:GetCallerIdentity", "get_caller_identity")["Arn"]
     needs = cost_explorer.ACTION if aws.cost_explorer else "cloudwatch:ListMetrics and cloudwatch:GetMetricData"
     return sync.Probe("sts", "ok", f"AWS is asked as {identity}, which must be allowed {needs}")
-
-
-def _probe_azure(config: Config, source: Source, azure: Azure, *, today: date) -> list[sync.Probe]:
-    """Whether yesterday's total and this month's invoices can be read, where the source names them."""
-    if not (azure.cost_management or azure.invoices):
-        return []
-    api = _azure_api(config, source, azure, say=lambda _: None, patience=azure_api.PROBED)
-    found = []
-    if azure.cost_management:
-        asked = cost_query.Asked(str(azure.scope), azure.since, azure.cost_management)
-        body = cost_query.Question("actual").body(Window(today - timedelta(days=1), today))
-        found.append(api.probe("Cost Management", "POST", asked.link, body, asked.needs))
-    if azure.invoices:
-        link = invoices.link(str(azure.scope), today.replace(day=1), today)
-        found.append(api.probe("invoices", "GET", link, None, invoices.needs(str(azure.scope))))
-    return found
 
 
 def _key(config: Config, source: Source) -> str:
