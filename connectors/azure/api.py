@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +24,7 @@ from azure.mgmt.costmanagement import CostManagementClient
 from connectors import sync
 from connectors.access import NoPage
 from connectors.azure.refusals import can_be_tried_again, said
+from connectors.azure.roles import Needs, grant
 from connectors.http import Answer, Document, NoAnswer, Patience, asked_wait_s, trying
 from finops.errors import ConfigError, SourceUnreachable
 
@@ -35,15 +35,6 @@ _RETRIED: Final = (408, 409, 425, 429)
 _PUBLIC: Final = "https://management.azure.com"
 _LOCAL: Final = ("127.0.0.1", "::1", "localhost")
 _SAID_LENGTH: Final = 300
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What an identity must be allowed: the action in words, a role that allows it, and on which scope."""
-
-    action: str
-    role: str
-    scope: str
 
 
 class Api:
@@ -214,17 +205,6 @@ class Api:
     def _tell(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         self._say(f"{self.who}: {error}; tried again in {state.upcoming_sleep:.1f} s")
-
-
-def grant(needs: Needs, caller: str | None) -> str:
-    """How to give the role: by az where the scope takes role assignments, in the portal where it is a billing scope."""
-    if needs.scope.lower().startswith("/providers/microsoft.billing/"):
-        return (
-            f"Azure portal, Cost Management + Billing, Access control (IAM) of {needs.scope}: add the identity "
-            f"{caller or ''} as {needs.role}".replace("  ", " ")
-        )
-    role = needs.role.split(" or ")[0]
-    return f'az role assignment create --assignee {caller or "<client id>"} --role "{role}" --scope {needs.scope}'
 
 
 def asked_wait(headers: Mapping[str, str]) -> float | None:

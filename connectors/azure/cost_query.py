@@ -24,7 +24,7 @@ import polars as pl
 from connectors import sync
 from connectors.access import NoPage, Window
 from connectors.azure import query_pages
-from connectors.azure.api import Api, Needs
+from connectors.azure.api import Api
 from connectors.azure.query_pages import (
     COMMITMENTS,
     COST,
@@ -37,6 +37,7 @@ from connectors.azure.query_pages import (
     Holds,
     Total,
 )
+from connectors.azure.roles import Needs
 from connectors.http import NoAnswer
 from connectors.registry import REJECT, RawPart
 from finops import schema as s

@@ -26,17 +26,20 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from connectors import sync
 from connectors.access import NoPage
 from connectors.api_pages import BadRow, number, stored
-from connectors.azure.api import Api, Needs
+from connectors.azure.roles import Needs
 from connectors.http import Document, NoAnswer
 from finops import schema as s
 from finops.errors import ConfigError, InputError, SourceUnreachable
+
+if TYPE_CHECKING:  # Azure's SDKs take long to import, and whoever reads what was saved needs none
+    from connectors.azure.api import Api
 
 API_VERSION: Final = "2024-04-01"
 FOLDER: Final = "invoices"
@@ -52,7 +55,7 @@ _TAKEN_OFF: Final = {
 }  # fmt: skip
 
 
-def pull(api: Api, folder: Path, *, scope: str, since: date, today: date) -> int:
+def pull(api: "Api", folder: Path, *, scope: str, since: date, today: date) -> int:
     """Bring the invoices up to today; returns how many there are.
 
     Raises ConfigError for a scope that has no invoices, SourceUnreachable when Azure does not answer; what was pulled
