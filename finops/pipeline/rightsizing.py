@@ -11,6 +11,7 @@ import polars as pl
 
 from finops import schema as s
 from finops.config import Config
+from finops.freshness import billed_to, running
 from finops.prices import OwnPrices, load_offers
 from finops.rules import Rules, load_rules, machine
 from finops.store import Lake
@@ -71,7 +72,7 @@ def rightsizing(
     label = pl.coalesce(by, "resource_name", "resource_id")
     charged = _charged(lake, window)
     groups = [*_groups(usage.with_columns(label=label), charged, window, offers, rules, settings.idle_ratio)]
-    groups += _unused(lake, charged, usage.with_columns(label=label), window)
+    groups += _unused(lake, charged, usage.with_columns(label=label), window, offers)
     places = {(g.provider, g.region) for g in groups}
     return RightSizing(
         tuple(rightsize(groups, offered_machines(offers, places), settings, throughput)), window, settings
@@ -79,15 +80,15 @@ def rightsizing(
 
 
 def _window(lake: Lake, usage: pl.LazyFrame, days: int) -> Window | None:
-    """The newest days that are measured and billed; those that are billed where nothing is measured."""
-    charges = lake.scan("charges").filter(pl.col(s.ACCELERATOR_HOURS) > 0)
-    billed = charges.select(pl.col(s.CHARGE_PERIOD_END).max()).collect().item()
+    """The newest days that are measured, and billed in full by every source with accelerators that still runs."""
+    daily = lake.scan("spend_daily")
+    sources = daily.filter(pl.col(s.ACCELERATOR_HOURS) > 0).select(s.SOURCE_ID).unique()
+    ends = running(billed_to(daily.join(sources, on=s.SOURCE_ID, how="semi")))
     measured = usage.select(pl.col("hour").max()).collect().item()
-    if billed is None:
+    if not ends:
         return None
-    end = (billed - timedelta(microseconds=1)).date() + timedelta(days=1)
-    if measured is not None:
-        end = min(end, measured.date() + timedelta(days=1))
+    last = min([*ends.values(), *([measured.date()] if measured is not None else [])])
+    end = last + timedelta(days=1)
     return Window(end - timedelta(days=days), end)
 
 
@@ -237,7 +238,9 @@ def _memory_of(accelerator: str | None) -> float | None:
 
 
 # ----------------------------------------------------------------------------------------------- commitments left idle
-def _unused(lake: Lake, charged: pl.DataFrame, usage: pl.LazyFrame, window: Window) -> Iterator[Group]:
+def _unused(
+    lake: Lake, charged: pl.DataFrame, usage: pl.LazyFrame, window: Window, offers: pl.DataFrame
+) -> Iterator[Group]:
     """Accelerator commitments that nothing uses any more, as groups; the bill itself says so."""
     committed = charged.filter(pl.col("commitment").is_not_null()).sort("commitment", "day")
     for (commitment,), rows in committed.group_by("commitment", maintain_order=True):
@@ -252,7 +255,7 @@ def _unused(lake: Lake, charged: pl.DataFrame, usage: pl.LazyFrame, window: Wind
         memory = _memory_of(row["model"])
         yield Group(
             name=_name(history, usage) or row["commitment_name"] or str(commitment),
-            provider=None,
+            provider=_provider(offers, None, row["region"]),
             region=row["region"],
             instance_type=None,
             accelerator=row["model"],

@@ -100,3 +100,12 @@ def test_a_denied_part_leaves_the_others(
     assert code == 3
     assert {row["kind"] for row in rows} == {"savings_plan", "reservation"}
     assert "AWS denies cost-optimization-hub:ListRecommendations" in said
+
+
+def test_ours_stand_beside_aws_s(asked: list[str], home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--from all` says of each row whose it is; a home without utilisation shows AWS's alone."""
+    assert run(["--home", str(home), "--format", "json", "recommendations", "--from", "all"]) == 0
+    rows = json.loads(capsys.readouterr().out)["recommendations"]
+    assert [row["from"] for row in rows] == ["aws"] * 3
+    assert run(["--home", str(home), "recommendations", "--from", "all"]) == 0
+    assert "Right-sizing, and AWS beside" in capsys.readouterr().out
