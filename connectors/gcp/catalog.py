@@ -189,9 +189,7 @@ def parse(skus: Iterable[Sku], *, regions: Sequence[str], today: date) -> PriceL
             offers.append(offer)
             commitments += _commitments(made, offer, prices)
     if sold_else:
-        left_out.add(
-            f"{sold_else} SKUs of machines that are reserved, in calendar mode, flex start, custom or the like"
-        )
+        left_out.add(f"{sold_else} SKUs of what is reserved, in calendar mode, flex start, custom or the like")
     return PriceList.of(offers, commitments, left_out)
 
 
@@ -212,7 +210,7 @@ def _per_hour(expression: Any) -> set[Decimal]:
         return set()
     money = (rate.unit_price for rate in expression.tiered_rates)
     return {
-        (Decimal(price.units) + Decimal(price.nanos).scaleb(-9)) / hours
+        ((Decimal(price.units) + Decimal(price.nanos).scaleb(-9)) / hours).normalize()
         for price in money
         if price.currency_code == _CURRENCY
     }

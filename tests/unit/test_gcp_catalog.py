@@ -134,7 +134,7 @@ def test_other_ways_of_buying_are_no_price_on_demand(stub: GcpStub, tmp_path: Pa
     found = fetched(stub, tmp_path)
     row = found.offers.filter(pl.col("instance_type") == "a3-highgpu-1g").row(0, named=True)
     assert row["on_demand_per_hour"] > 10
-    assert any(reason.startswith("3 SKUs of what is reserved") for reason in found.left_out)
+    assert any(reason.startswith("3 SKUs of what is reserved, in calendar mode") for reason in found.left_out)
 
 
 def test_each_machine_is_found_by_the_words_of_its_skus(stub: GcpStub, tmp_path: Path) -> None:
