@@ -13,14 +13,17 @@ from optimizer.program import build
 from optimizer.scenario import Scenario
 from optimizer.solve import Settings, solve
 
-SIZES = (5, 10, 20, 40)
-OFFERS, PERIODS = 30, 12
+SIZES = (5, 10, 20, 40, 80)
+OFFERS, MONTHS, PERIODS = 60, 36, 20
 SETTINGS = Settings(time_limit_s=60, gap_ratio=0.005)
 STATED = {"source": "generated", "date": "2026-11-21"}
 
 
-def instance(workloads: int, offers: int = OFFERS, months: int = PERIODS, *, seed: int = 1) -> Scenario:
-    """A scenario from a fixed generator: drawn workloads, offers of every kind, three load blocks."""
+def instance(workloads: int, offers: int = OFFERS, months: int = MONTHS, *, seed: int = 1) -> Scenario:
+    """A scenario from a fixed generator: drawn workloads, offers of every kind, three load blocks, three courses.
+
+    A year by months and two years by quarters: PERIODS periods.
+    """
     r = random.Random(seed)
     kinds = ["on_demand", "spot", "reservation", "api", "on_prem"]
     options = [_offer(r, i, kinds[i % len(kinds)]) for i in range(offers)]
@@ -30,6 +33,7 @@ def instance(workloads: int, offers: int = OFFERS, months: int = PERIODS, *, see
             "start": "2027-01",
             "horizon_months": months,
             "purchase_every_months": 3,
+            "quarters_after_months": 12,
             "workloads": [_workload(r, i) for i in range(workloads)],
             "options": options,
             "sites": [{"name": "room", "spare": 1}],
@@ -37,6 +41,11 @@ def instance(workloads: int, offers: int = OFFERS, months: int = PERIODS, *, see
                 {"name": "peak", "hours_ratio": "0.1", "demand_ratio": "2.2"},
                 {"name": "day", "hours_ratio": "0.4", "demand_ratio": "1.2"},
                 {"name": "night", "hours_ratio": "0.5", "demand_ratio": "0.6"},
+            ],
+            "demand_scenarios": [
+                {"name": "low", "probability": "0.3", "demand_ratio": "0.8"},
+                {"name": "mean", "probability": "0.4", "demand_ratio": "1"},
+                {"name": "high", "probability": "0.3", "demand_ratio": "1.2"},
             ],
         }
     )
@@ -84,7 +93,7 @@ def _price(r: random.Random, low: int, high: int, divisor: int = 1) -> dict[str,
 
 def run() -> None:
     """Print a line for each size: variables, rows, build, solve, gap, and HiGHS alone on the same LP file."""
-    print(f"{OFFERS} offers, {PERIODS} months, 3 load blocks, gap {SETTINGS.gap_ratio:.1%}")
+    print(f"{OFFERS} offers, {PERIODS} periods of {MONTHS} months, 3 load blocks, 3 demand scenarios, gap {SETTINGS.gap_ratio:.1%}")
     print("workloads variables     rows  build s  solve s      gap  HiGHS alone s  ratio")
     for size in SIZES:
         scenario = instance(size)

@@ -39,6 +39,8 @@ class Outcome:
     reason: str | None
     conflict: tuple[Row, ...]
     seconds: float
+    dropped: tuple[tuple[str, str, str], ...] = ()
+    """Options left out because another is never worse: workload, option, and that other one."""
 
 
 def solve_case(case: Case) -> Outcome:
@@ -69,7 +71,8 @@ def solve_case(case: Case) -> Outcome:
             expected="a plan that keeps every rule and costs what it says",
             next_step="report this with the scenario file; no plan is shown that fails its check",
         )
-    return Outcome(solution.status, plan, None, (), solution.seconds)
+    dropped = tuple((w, o, better) for (w, o), better in sorted(program.dropped.items()))
+    return Outcome(solution.status, plan, None, (), solution.seconds, dropped)
 
 
 def _unserved(program: Program) -> str | None:

@@ -3,12 +3,15 @@
 Money is a decimal string to the cent beside one currency; months are names. `record_of` lists the keys.
 """
 
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
 from optimizer import terms
+from optimizer.comparison import PolicyResult, RulePrice, Warned
+from optimizer.explanation import cash_by_workload, work_by_option
 from optimizer.options import Metered, Option, Rented, Reservation
-from optimizer.placement import Placement, PolicyResult, RulePrice, Warned, cash_by_workload, work_by_option
+from optimizer.placement import Placement
 from optimizer.plan import Plan
 from optimizer.scenario import Scenario
 
@@ -22,7 +25,9 @@ def record_of(placement: Placement) -> dict[str, Any]:
     capex, closing_value; conflict (words) and relaxations where there is no plan; policies [{policy, title, status,
     reason, cost, cash, capex, gap_ratio, cumulative_cash}], crossings, warnings; workloads [{workload, unit, today,
     cash, chosen, runner_up, runner_up_extra, note}]; schedule [{month, workload, option, hosting, provider, units,
-    work_ratio, cash}]; purchases; options (with price, source and date); exclusions; rule_prices.
+    work_ratio, cash}]; purchases; options (with price, source and date); exclusions; rule_prices; promises (spend
+    commitments entered); moves; demand_scenarios with their cost; dropped (options never better than another); swings
+    (the tornado) and flips (between which multiples of demand or use the main hosting becomes another); risk.
     """
     scenario, plan = placement.scenario, placement.plan
     return {
@@ -64,6 +69,51 @@ def record_of(placement: Placement) -> dict[str, Any]:
             for e in placement.exclusions
         ],
         "rule_prices": [_rule_price(scenario, r) for r in placement.rule_prices],
+        "promises": [
+            {
+                "month": terms.month_name(scenario, p.month),
+                "commitment": p.commitment,
+                "money_per_hour": _plain(p.money_per_hour),
+                "term_months": scenario.spend_commitment(p.commitment).term_months,
+            }
+            for p in sorted(plan.promises if plan else (), key=lambda p: (p.month, p.commitment))
+        ],
+        "moves": [
+            {
+                "month": terms.month_name(scenario, m.month),
+                "workload": m.workload,
+                "origin": m.origin,
+                "location": m.location,
+                "cost": _cents(m.cost),
+            }
+            for m in sorted(plan.moves if plan else (), key=lambda m: (m.month, m.workload))
+        ],
+        "demand_scenarios": [
+            {"name": c.name, "probability": _plain(c.probability), "cost": _cents(cost)}
+            for c, cost in zip(scenario.demand_scenarios, plan.course_costs if plan else (), strict=plan is not None)
+        ],
+        "dropped": [{"workload": w, "option": o, "never_dearer": better} for w, o, better in placement.dropped],
+        "swings": [
+            {
+                "factor": s.factor,
+                "low": s.low,
+                "high": s.high,
+                "low_cost": _cents(s.low_cost),
+                "high_cost": _cents(s.high_cost),
+            }
+            for s in placement.swings
+        ],
+        "flips": [
+            {
+                "factor": f.factor,
+                "below": _plain(f.below),
+                "above": _plain(f.above),
+                "hosting": f.hosting,
+                "other": f.other,
+            }
+            for f in placement.flips
+        ],
+        "risk": None if placement.risk is None else asdict(placement.risk),
     }
 
 
@@ -129,6 +179,8 @@ def _schedule(scenario: Scenario, plan: Plan) -> list[dict[str, Any]]:
     """What runs where in each month, and its share of the cash; without a workload it is capacity nobody used."""
     work = {w.name: work_by_option(scenario, plan, w.name) for w in scenario.workloads}
     cash = cash_by_workload(scenario, plan)
+    places: dict[str, tuple[str, str]] = {o.name: (o.hosting, o.provider) for o in scenario.options}
+    places |= {j.name: ("cloud", j.provider) for j in scenario.spend_commitments}
     keys = {(t, w, o) for (w, o, t) in cash} | {(t, w, o) for w, done in work.items() for (o, t) in done}
     rows = []
     for month, workload, option in sorted(keys, key=lambda k: (k[0], k[1] or "~", k[2])):
@@ -141,8 +193,8 @@ def _schedule(scenario: Scenario, plan: Plan) -> list[dict[str, Any]]:
                 "month": terms.month_name(scenario, month),
                 "workload": workload,
                 "option": option,
-                "hosting": scenario.option(option).hosting,
-                "provider": scenario.option(option).provider,
+                "hosting": places[option][0],
+                "provider": places[option][1],
                 "units": _plain(units.quantize(Decimal("1e-6"))),
                 "work_ratio": float(round(units / in_month, 6)) if in_month else 0.0,
                 "cash": _plain(cash.get((workload, option, month), Decimal(0)).quantize(Decimal("1e-6"))),

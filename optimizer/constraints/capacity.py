@@ -46,8 +46,8 @@ def _is_within_another(p: Program, k: Block, t: int, s: int) -> bool:
 def spare(p: Program) -> None:
     """An open site keeps spare servers: sum_k held >= spare x open, active <= M x open, for each site, k, t.
 
-    And nothing runs at a closed one: sum_k r a <= D x open, for each site, steady w, t, b, s, which says the same as the
-    rows before it for whole numbers, and more for broken ones. M is the number of servers that carry all that may run.
+    And nothing runs at a closed one: sum_k r a <= D x open, for each site, steady w, t, b, s, which says the same for
+    whole numbers, and more for broken ones. M is the number of servers that carry all that may run.
     """
     for site in p.scenario.sites:
         servers = _servers(p, site.name)

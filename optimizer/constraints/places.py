@@ -65,7 +65,7 @@ def _presence_at(p: Program, w: Workload, place: str, t: int, s: int) -> None:
         if at:
             bound = p.demand(w, t, b, s) if w.window_months is None else _crowded(p, w, b)
             p.add("presence", (w.name, place, t, b, s), AT_MOST, [*at, (here, -bound)], 0.0)
-    if w.least_share_ratio and done:
+    if w.least_share_ratio:
         if w.window_months is None:
             amount = sum(p.hours(b) * p.demand(w, t, b, s) for b in p.blocks)
         else:

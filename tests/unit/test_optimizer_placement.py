@@ -7,16 +7,9 @@ import pytest
 
 from optimizer import policies
 from optimizer.case import Outcome
-from optimizer.placement import (
-    Placement,
-    PolicyResult,
-    cash_by_workload,
-    crossings,
-    place,
-    rule_price,
-    warnings,
-    work_by_option,
-)
+from optimizer.comparison import PolicyResult, crossings, rule_price, warnings
+from optimizer.explanation import cash_by_workload, work_by_option
+from optimizer.placement import Placement, place
 from optimizer.record import record_of
 from optimizer.solve import Settings
 from tests.placement import EXACT, STATED, api, chat, plan, rented, reserved, scenario, server, training
