@@ -65,7 +65,7 @@ def _group(dice: random.Random, number: int) -> Group:
         days=days,
         coverage_ratio=dice.choice([1.0, 1.0, 0.97, 0.5]),
         used_accelerators=float(busy_devices) if per_device else None,
-        machine_peak=peak * busy_devices * 1.0,
+        machine_peak=min(1.0, peak * dice.choice([1.0, 1.0, 2.5])) * busy_devices,
         memory_gib=None if dice.random() < 0.2 else memory * dice.uniform(0.05, 1.0),
         machine_hours=running_hours * 30.4 / days,
         hours_per_month=24 * 30.4,
