@@ -1,5 +1,6 @@
 """`finops alerts` and `finops budget`: what needs attention, and budgets out to their owners and back in."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 
 from finops.alerts import State
 from finops.cli.session import session
-from finops.pipeline import alerting, budgets
+from finops.pipeline import alerting, budgets, cloud_budgets
 from finops.schema import MONEY
 
 _SHOWN = ("alert_id", "severity", "state", "message", "next_step")
@@ -81,6 +82,31 @@ def import_(context: typer.Context, file: Annotated[Path, typer.Argument(metavar
     """Read an edited budget file back, or the first one; an unknown scope or another currency is refused."""
     current = session(context)
     _show(context, budgets.import_budgets(current.config, current.lake, file, say=current.say))
+
+
+@budget_app.command()
+def fetch(
+    context: typer.Context,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", dir_okay=False)] = None,
+    provider: Annotated[str, typer.Option(help="Whose budgets: gcp.")] = "gcp",
+    source: Annotated[str | None, typer.Option(help="Whose bill and identity; the first of that cloud.")] = None,
+    account: Annotated[str | None, typer.Option(help="The billing account; that of the source's table.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Write a file anew that is there.")] = False,
+) -> None:
+    """Write the budgets that a cloud keeps as CSV, by default budgets/gcp.csv of the home, to be imported or named."""
+    current = session(context)
+    done = cloud_budgets.fetch_budgets(
+        current.config,
+        current.lake,
+        provider.lower(),
+        source_id=source,
+        account=account,
+        path=file,
+        replace=replace,
+        today=datetime.now(UTC).date(),
+        say=current.say,
+    )
+    _show(context, done)
 
 
 def _show(context: typer.Context, done: budgets.BudgetFile) -> None:
