@@ -1,8 +1,8 @@
 """A mid-size company's raw exports in the providers' own formats, made from a seed; what is in them is known.
 
 plan (company, api_plan, incidents) -> daily quantities (activity) -> charges (bill; model_apis) -> one module an
-export, each writing its share (aws, azure, openai, anthropic, gateways, ledger, gpu_usage, finance) -> truth. A new
-export is one module with a `write` and one line in `write` below.
+export, each writing its share (aws, azure, gcp, openai, anthropic, gateways, ledger, gpu_usage, finance) -> truth. A
+new export is one module with a `write` and one line in `write` below.
 """
 
 import shutil
@@ -18,6 +18,7 @@ from connectors.demo import (
     azure,
     finance,
     gateways,
+    gcp,
     gpu_usage,
     ledger,
     model_apis,
@@ -59,12 +60,12 @@ def write(
     """
     calendar = Calendar.of(months=months, today=today)
     settings.refuse_other_homes(home)
-    for folder in (aws.FOLDER, azure.FOLDER, openai.FOLDER, anthropic.FOLDER, gateways.LITELLM, gateways.LOG,
-                   gpu_usage.FOLDER):  # fmt: skip
+    for folder in (aws.FOLDER, azure.FOLDER, gcp.FOLDER, openai.FOLDER, anthropic.FOLDER, gateways.LITELLM,
+                   gateways.LOG, gpu_usage.FOLDER):  # fmt: skip
         shutil.rmtree(home / folder, ignore_errors=True)
     usage = daily_usage(calendar, seed)
     whole = bill(usage, calendar)
-    shown = pl.concat([aws.write(home, whole, calendar), azure.write(home, whole, calendar)])
+    shown = pl.concat([aws.write(home, whole, calendar), azure.write(home, whole, calendar), gcp.write(home, whole)])
     apis = model_apis.apis(calendar, seed)
     for export in (openai, anthropic, gateways):
         export.write(home, apis, calendar)

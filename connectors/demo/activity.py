@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from connectors.demo.company import WORKLOADS, Calendar, Rhythm, Workload
 from connectors.demo.incidents import ramp
-from connectors.demo.skus import MONTHLY_UNITS, unit_of
+from connectors.demo.skus import MACHINES, MONTHLY_UNITS, unit_of
 
 DAY, WORKLOAD, RESOURCE, SKU, QUANTITY, USUAL = "day", "workload", "resource", "sku", "quantity", "usual_quantity"
 
@@ -71,12 +71,13 @@ def _usage(work: Workload, calendar: Calendar, offsets: NDArray[np.int64], rng: 
                 amount_by_day = np.full(len(offsets), amount)
             quantity = _metered(demanded * amount_by_day, work, rng) * above_usual[:, None]
         day, resource = np.nonzero(quantity)
-        cells.append(
+        cells += [
             pl.DataFrame({
-                DAY: day, RESOURCE: resource, QUANTITY: quantity[day, resource],
-                USUAL: quantity[day, resource] / above_usual[day],
-            }).with_columns(pl.lit(sku).alias(SKU))
-        )  # fmt: skip
+                DAY: day, RESOURCE: resource, QUANTITY: quantity[day, resource] * size,
+                USUAL: quantity[day, resource] * size / above_usual[day],
+            }).with_columns(pl.lit(meter).alias(SKU))
+            for meter, size in MACHINES.get(sku, {sku: 1}).items()
+        ]  # fmt: skip
     return pl.concat(cells).select(
         (pl.lit(calendar.start) + pl.duration(days=DAY)).cast(pl.Date).alias(DAY),
         pl.lit(work.name).alias(WORKLOAD),

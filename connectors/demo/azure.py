@@ -1,4 +1,6 @@
-"""Azure Cost Management export, dataset FocusCost 1.2, daily: one gzipped CSV a billing period, Tags as JSON text.
+"""Azure Cost Management export, dataset FocusCost 1.2, daily: a folder a month and run, each with its manifest.
+
+Each run delivers its month whole: of the open month the run of the day before lies there too, and counts for nothing.
 
 Source of the columns: microsoft/finops-toolkit, src/templates/finops-hub/modules/Microsoft.CostManagement/Exports/
 schemas/focuscost_1.2.json, 2026-11-21. Habits copied from real rows: lower-case resource ids, "Units" of tokens with
@@ -7,6 +9,7 @@ the block size in x_PricingBlockSize, costs with 11 decimals.
 
 import gzip
 import json
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +25,7 @@ from finops import schema as s
 SOURCE: Final = "azure"
 EXPORT: Final = "aldermoor-focuscost"
 FOLDER: Final = Path("raw/azure") / EXPORT
+PART: Final = "part_0_0001.csv.gz"
 PROFILE: Final = "/providers/Microsoft.Billing/billingAccounts/8611537/billingProfiles/ALDR-2K4M-BG7-PGB"
 REGION_NAMES: Final = {"eastus": "US East", "westeurope": "EU West", "swedencentral": "SE Central"}
 _NAMES: Final = """
@@ -58,13 +62,36 @@ def write(home: Path, charges: pl.DataFrame, calendar: Calendar) -> pl.DataFrame
     """Write the Azure part of the ledger; returns the charges that the export shows."""
     shown = charges.filter(pl.col("source") == SOURCE)
     for (month,), rows in shown.group_by("month", maintain_order=True):
-        last = company.next_month(month)
-        folder = home / FOLDER / f"{month:%Y%m%d}-{last.fromordinal(last.toordinal() - 1):%Y%m%d}"
-        folder.mkdir(parents=True, exist_ok=True)
-        text = _focus(rows, is_open=month == calendar.open_month).write_csv().encode()
-        # a fixed time in the gzip header keeps the bytes the same from run to run
-        (folder / "part_0_0001.csv.gz").write_bytes(gzip.compress(text, compresslevel=3, mtime=0))
+        is_open = month == calendar.open_month
+        if is_open:
+            before = rows.filter(pl.col("first_day") < calendar.end, pl.col("category") != "Adjustment")
+            _write_run(home, month, before, calendar.today - timedelta(days=1), is_open=True)
+        submitted = calendar.today if is_open else company.next_month(month) + timedelta(days=4)
+        _write_run(home, month, rows, submitted, is_open=is_open)
     return shown
+
+
+def _write_run(home: Path, month: date, rows: pl.DataFrame, submitted: date, *, is_open: bool) -> None:
+    """A run's file and the manifest that lists it."""
+    if rows.is_empty():
+        return
+    last = company.next_month(month) - timedelta(days=1)
+    run = company.number(f"{EXPORT}/{month}/{submitted}")
+    folder = Path(f"{month:%Y%m%d}-{last:%Y%m%d}") / run
+    (home / FOLDER / folder).mkdir(parents=True, exist_ok=True)
+    # a fixed time in the gzip header keeps the bytes the same from run to run
+    content = gzip.compress(_focus(rows, is_open=is_open).write_csv().encode(), compresslevel=3, mtime=0)
+    (home / FOLDER / folder / PART).write_bytes(content)
+    size = {"byteCount": len(content), "dataRowCount": rows.height}
+    manifest = {
+        "manifestVersion": "2024-04-01", **size, "blobCount": 1,
+        "exportConfig": {"exportName": EXPORT, "resourceId": f"{PROFILE}/providers/Microsoft.CostManagement/exports/"
+                         f"{EXPORT}", "dataVersion": "1.2", "type": "FocusCost", "granularity": "Daily"},
+        "runInfo": {"executionType": "Scheduled", "submittedTime": f"{submitted}T04:11:07.0000000Z", "runId": run,
+                    "startDate": f"{month}T00:00:00", "endDate": f"{last}T00:00:00"},
+        "blobs": [{"blobName": f"{EXPORT}/{(folder / PART).as_posix()}", **size}],
+    }  # fmt: skip
+    (home / FOLDER / folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
 def _focus(rows: pl.DataFrame, *, is_open: bool) -> pl.DataFrame:

@@ -13,7 +13,7 @@ The exports write their share of these rows in their own columns; the truth file
 Over a whole term the covered and unused rows sum to the upfront payment and the fees.
 """
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 import polars as pl
@@ -27,13 +27,15 @@ from connectors.demo.skus import skus
 COST_DECIMALS: Final = 10
 EXACT: Final = pl.Decimal(38, COST_DECIMALS)
 """What costs are summed as: a sum of doubles depends on the order, and the last digit with it."""
-DISCOUNT_RATIO: Final = {"aws": 0.05, "azure": 0.03}
+DISCOUNT_RATIO: Final = {"aws": 0.05, "azure": 0.03, "gcp": 0.04}
 """What the company has negotiated on list prices."""
 CHANGED_SKU: Final = "azure.gpt41.in"
 SUPPORT_RATIO: Final = 0.03
 TAX_RATIO: Final = 0.06
 """On marketplace models and support only."""
 CREDIT_USD, REFUND_USD = -6500.0, -1184.37
+PROMOTED_SKU, PROMOTION_RATIO, PROMOTION_MONTHS_AGO = "gcp.bq", 0.3, 3
+"""Google's promotion: of which SKU it pays which part, in which month counted from the open one."""
 MISSING_MONTHS_AGO: Final = 2
 """The month, counted from the open one, whose support fee the AWS export leaves out."""
 SUPPORT: Final = "aws.support"
@@ -129,6 +131,8 @@ def _split(priced: pl.DataFrame, commitment: Commitment, calendar: Calendar) -> 
     first, end = term_of(commitment, calendar)
     per_day = commitment.per_hour * 24
     eligible = pl.col(WORKLOAD).is_in(commitment.covers) & pl.col("first_day").is_between(first, end, closed="left")
+    if commitment.daily:
+        eligible = eligible & (pl.col(SKU) == commitment.sku)
     order = pl.col(WORKLOAD).replace_strict({w: i for i, w in enumerate(commitment.covers)}, default=None)
     candidates = (
         priced.filter(eligible)
@@ -182,8 +186,14 @@ def _fees(commitment: Commitment, calendar: Calendar) -> pl.DataFrame:
     """The upfront payment on the first day of the term, and a fee on the first of each of its months."""
     first, end = term_of(commitment, calendar)
     yearly = commitment.per_hour * 24 * (end - first).days
-    months = [m for m in calendar.months if first <= m < end]
-    monthly = [(m, next_month(m), "Recurring", commitment.per_hour * 24 * company.days_of_month(m)) for m in months]
+    if commitment.daily:
+        days = pl.date_range(
+            max(first, calendar.start), min(end, calendar.end + timedelta(days=1)), closed="left", eager=True
+        )
+        monthly = [(day, day + timedelta(days=1), "Recurring", commitment.per_hour * 24) for day in days]
+    else:
+        months = [m for m in calendar.months if first <= m < end]
+        monthly = [(m, next_month(m), "Recurring", commitment.per_hour * 24 * company.days_of_month(m)) for m in months]
     payments = [(a, b, f, cost * (1 - commitment.upfront_ratio)) for a, b, f, cost in monthly]
     if commitment.upfront_ratio and first >= calendar.start:
         payments.append((first, end, "One-Time", yearly * commitment.upfront_ratio))
@@ -266,18 +276,35 @@ def _monthly_extras(used: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
         sku="aws.egress", source="aws", account="platform",
         description="Refund for data transfer billed twice in the month before",
     )  # fmt: skip
-    return pl.concat([support, tax, credit, refund])
+    return pl.concat([support, tax, credit, refund, _promotion(used, calendar)])
+
+
+def _promotion(used: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
+    """Google's credits of one month, each on the usage that it pays a part of."""
+    month = company.month_before(calendar.open_month, min(PROMOTION_MONTHS_AGO, len(calendar.closed)))
+    paid = used.filter(pl.col(SKU) == PROMOTED_SKU, pl.col("month") == month)
+    credits = paid.select(
+        "source", "account", WORKLOAD, RESOURCE, SKU, "first_day", "end_day", "month",
+        billed_cost=-(pl.col("billed_cost") * PROMOTION_RATIO).round(COST_DECIMALS),
+    )  # fmt: skip
+    return _charge(credits, category="Credit", frequency="Usage-Based", pricing=None).with_columns(list_cost=0.0)
 
 
 def _roundings(charges: pl.DataFrame) -> pl.DataFrame:
-    """Azure's adjustment of a month's bill to whole cents."""
-    azure = charges.filter(pl.col("source") == "azure")
-    sums = azure.group_by("month").agg(_sum=exact_sum("billed_cost")).sort("month")
+    """Azure's and Google's adjustment of a month's bill to whole cents."""
+    return pl.concat(
+        _rounding(charges.filter(pl.col("source") == source), source=source, account=account)
+        for source, account in (("azure", "azure-it"), ("gcp", "insights-data"))
+    )
+
+
+def _rounding(charges: pl.DataFrame, **payer: str) -> pl.DataFrame:
+    sums = charges.group_by("month").agg(_sum=exact_sum("billed_cost")).sort("month")
     cents = sums.with_columns(billed_cost=(pl.col("_sum").round(2) - pl.col("_sum")).cast(pl.Float64)).select(
         "month", "billed_cost", first_day="month", end_day=pl.col("month").dt.offset_by("1mo")
     )
-    return _charge(cents, category="Adjustment", frequency="One-Time", pricing=None, sku="azure.rounding",
-                   source="azure", account="azure-it")  # fmt: skip
+    sku = f"{payer['source']}.rounding"
+    return _charge(cents, category="Adjustment", frequency="One-Time", pricing=None, sku=sku, **payer)
 
 
 def _charge(frame: pl.DataFrame, **texts: str | None) -> pl.DataFrame:

@@ -1,7 +1,8 @@
 """The demo company: who it is, what it runs and where, what it has committed to. No provider's format is known here.
 
-Aldermoor is an invented online marketplace with its own payments arm: five teams, three homes for its workloads (AWS,
-Azure, its own servers). Amounts per day are those of the last day; earlier days follow from growth, rhythm and noise.
+Aldermoor is an invented online marketplace with its own payments arm: six teams, four homes for its workloads (AWS,
+Azure, Google Cloud, its own servers). Amounts per day are those of the last day; earlier days follow from growth,
+rhythm and noise.
 """
 
 import uuid
@@ -13,8 +14,10 @@ from typing import Final, Literal
 from finops.errors import CallError
 
 NAME: Final = "Aldermoor"
-TEAMS: Final = ("Support", "Search", "Research", "Platform", "Risk")
-COST_CENTERS: Final = {"Support": "4100", "Search": "4200", "Research": "4300", "Platform": "4400", "Risk": "4500"}
+TEAMS: Final = ("Support", "Search", "Research", "Platform", "Risk", "Insights")
+COST_CENTERS: Final = {
+    "Support": "4100", "Search": "4200", "Research": "4300", "Platform": "4400", "Risk": "4500", "Insights": "4600",
+}  # fmt: skip
 
 EXPORT_LAG_DAYS: Final = 2
 """Days before today that the newest export does not show yet."""
@@ -23,10 +26,10 @@ SHORTEST_MONTHS, LONGEST_MONTHS = 3, 60
 
 @dataclass(frozen=True)
 class Account:
-    """An account or subscription; team and purpose are what finance's mapping says of it, None when nothing."""
+    """An account, subscription or project; team and purpose are what finance's mapping says of it, if anything."""
 
     key: str
-    source: Literal["aws", "azure"]
+    source: Literal["aws", "azure", "gcp"]
     account_id: str
     name: str
     team: str | None
@@ -52,6 +55,9 @@ ACCOUNTS: Final = (
     Account("azure-risk", "azure", number("risk"), "risk-prod", "Risk", "prod"),
     Account("azure-research", "azure", number("research"), "research-h100", "Research", "prod", "training"),
     Account("azure-it", "azure", number("it"), "corporate-it", "Platform", "prod"),
+    Account("insights-models", "gcp", "aldermoor-insights-models", "Insights models", "Insights", "prod"),
+    Account("insights-lab", "gcp", "aldermoor-insights-lab", "Insights lab", "Insights", "dev"),
+    Account("insights-data", "gcp", "aldermoor-insights-data", "Insights data", "Insights", "prod"),
 )
 
 Rhythm = Literal["flat", "consumer", "office", "runs"]
@@ -185,6 +191,27 @@ WORKLOADS: Final = (
              resources=4),
     Workload("assistant-clusters", "ai-services", "Platform", "code-assistant", None, {"azure.aks": 3}, fleet=True,
              growth=1.0),
+    # ------------------------------------------------------------------------------------------------ Google Cloud
+    Workload("product-vision", "insights-models", "Insights", "product-vision", "inference", {"gcp.a2": 5.4},
+             fleet=True, growth=1.2, rhythm="consumer"),
+    Workload("listing-tags", "insights-models", "Insights", "listing-tags", "inference", {"gcp.g2.spot": 6},
+             fleet=True, rhythm="consumer", spot=True),
+    Workload("catalogue-enrichment", "insights-models", "Insights", "catalogue-enrichment", "inference",
+             {"gcp.flash.in": 620_000_000, "gcp.flash.out": 74_000_000, "gcp.flash.read": 900_000_000}, growth=1.5,
+             rhythm="consumer", resources=2),
+    Workload("market-briefings", "insights-models", "Insights", "market-briefings", "inference",
+             {"gcp.pro.in": 62_000_000, "gcp.pro.out": 9_000_000}, rhythm="office"),
+    Workload("demand-forecasts", "insights-lab", "Insights", "demand-forecasts", "training", {"gcp.tpu.v5e": 520},
+             growth=1.3, rhythm="runs", resources=4, environment="dev"),
+    Workload("vision-tuning", "insights-lab", "Insights", "product-vision", "fine_tuning", {"gcp.vertex.a100": 60},
+             growth=1.2, rhythm="runs", environment="dev"),
+    Workload("feature-store", "insights-data", "Insights", "feature-store", None, {"gcp.bq": 26}, growth=1.4,
+             rhythm="office", resources=2),
+    Workload("event-lake", "insights-data", "Insights", "feature-store", None, {"gcp.gcs": 210_000}, growth=1.5,
+             resources=3),
+    Workload("pipelines", "insights-data", "Insights", "feature-store", None, {"gcp.n2": 6}, fleet=True, growth=1.2),
+    Workload("insights-traffic", "insights-data", "Insights", "feature-store", None, {"gcp.egress": 700}, growth=1.2,
+             rhythm="office"),
 )  # fmt: skip
 
 
@@ -197,7 +224,7 @@ class Commitment:
 
     key: str
     account: str
-    kind: Literal["Reserved Instance", "Savings Plan", "Reservation"]
+    kind: Literal["Reserved Instance", "Savings Plan", "Reservation", "Committed Use Discount"]
     name: str
     covers: tuple[str, ...]
     per_hour: float
@@ -205,7 +232,12 @@ class Commitment:
     sku: str
     upfront_ratio: float = 0.0
     units: int | None = None
-    """Instances, for a commitment to usage; None for one to spend."""
+    """Instances, or cores, GiB or accelerators of Google Cloud, for a commitment to usage; None for one to spend."""
+
+    @property
+    def daily(self) -> bool:
+        """Whether its fee is billed day by day, for one SKU of what it covers; Google's way."""
+        return self.kind == "Committed Use Discount"
 
     @property
     def category(self) -> str:
@@ -216,6 +248,7 @@ class Commitment:
 _ORDINARY: Final = ("marketplace", "search-index", "payments", "build-farm")
 _PLAN: Final = "Compute Savings Plan 1yr partial upfront"
 _P4D: Final = "p4d.24xlarge 1yr no upfront"
+_CUD: Final = "Committed Use Discount"
 COMMITMENTS: Final = (
     Commitment("sp-1", "billing", "Savings Plan", _PLAN, _ORDINARY, 70.0, 14, "aws.savings_plan", 0.5),
     Commitment("sp-2", "billing", "Savings Plan", _PLAN, _ORDINARY, 92.0, 2, "aws.savings_plan", 0.5),
@@ -223,6 +256,12 @@ COMMITMENTS: Final = (
     Commitment("ri-2", "billing", "Reserved Instance", _P4D, ("a100-training",), 27.842188, 3, "aws.p4d", units=2),
     Commitment("h100", "azure-research", "Reservation", "h100-training-group", ("h100-training",), 125.8496, 10,
                "azure.nd_h100", units=2),
+    Commitment("cud-gpu", "insights-models", _CUD, "A100 1 year", ("product-vision",), 9.24181, 9, "gcp.a2.gpu",
+               units=5),
+    Commitment("cud-core", "insights-models", _CUD, "A2 cores 1 year", ("product-vision",), 1.1949, 9, "gcp.a2.core",
+               units=60),
+    Commitment("cud-ram", "insights-models", _CUD, "A2 memory 1 year", ("product-vision",), 1.134325, 9, "gcp.a2.ram",
+               units=425),
 )  # fmt: skip
 """Hourly amounts of commitments to usage are units x the committed price of their SKU."""
 

@@ -10,7 +10,7 @@ from zlib import crc32
 import numpy as np
 import polars as pl
 
-from connectors.demo import aws, azure, ledger, model_apis, truth
+from connectors.demo import aws, azure, gcp, ledger, model_apis, truth
 from connectors.demo.activity import WEEK, WORKLOAD
 from connectors.demo.api_plan import ANTHROPIC, CALLS, KEYS, OPENAI, ORGANIZATIONS, PROJECTS
 from connectors.demo.company import ACCOUNTS, COST_CENTERS, Account, Calendar, days_of_month, invoice_id, month_before
@@ -23,14 +23,14 @@ PURPOSES: Final = ("inference", "training", "fine_tuning", "development")
 OWNERS: Final = {
     "Support": "mara.lindqvist@aldermoor.example", "Search": "jonas.weber@aldermoor.example",
     "Research": "ines.carvalho@aldermoor.example", "Platform": "tom.okafor@aldermoor.example",
-    "Risk": "hanna.deboer@aldermoor.example",
+    "Risk": "hanna.deboer@aldermoor.example", "Insights": "priya.raman@aldermoor.example",
 }  # fmt: skip
 CONTROLLER: Final = "finance@aldermoor.example"
 
 HEADROOM: Final = {
     "all": 1.08, "is_ai=true": 1.07, "team=Support": 1.04, "team=Search": 1.07, "team=Research": 1.12,
-    "team=Platform": 1.06, "team=Risk": 1.08, "purpose=inference": 1.03, "purpose=training": 1.12,
-    "purpose=fine_tuning": 1.3, "purpose=development": 1.3,
+    "team=Platform": 1.06, "team=Risk": 1.08, "team=Insights": 1.15, "purpose=inference": 1.03,
+    "purpose=training": 1.12, "purpose=fine_tuning": 1.3, "purpose=development": 1.3,
 }  # fmt: skip
 """What a budget has on top of the usual cost; workloads that come in runs get more."""
 BUDGET_NAMES: Final = {"is_ai=true": "ai"}
@@ -63,6 +63,7 @@ METRICS: Final = (
     Metric("document-checks", "documents", 31_000, 1.4, "office"),
     Metric("contract-review", "contracts", 2_150, 1.3, "office"),
     Metric("code-assistant", "active_developers", 640, 1.5, "office"),
+    Metric("product-vision", "pictures", 2_300_000, 1.3, "consumer"),
     Metric("marketplace", "orders", 410_000, 1.25, "consumer"),
 )
 
@@ -144,6 +145,7 @@ def invoices(document: dict[str, Any]) -> pl.DataFrame:
     """One invoice a provider and closed month, dated some days into the next month."""
     issuers = {
         aws.SOURCE: (aws.ISSUER, account_of("billing").account_id), azure.SOURCE: ("Microsoft", azure.PROFILE),
+        gcp.SOURCE: (gcp.ISSUER, gcp.BILLING_ACCOUNT),
         OPENAI: ("OpenAI OpCo, LLC", ORGANIZATIONS[OPENAI]), ANTHROPIC: ("Anthropic, PBC", ORGANIZATIONS[ANTHROPIC]),
     }  # fmt: skip
     rows = []

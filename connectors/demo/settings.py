@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from connectors.demo import anthropic, aws, azure, finance, gateways, gpu_usage, ledger, openai
+from connectors.demo import anthropic, aws, azure, finance, gateways, gcp, gpu_usage, ledger, openai
 from connectors.demo.api_plan import ANTHROPIC, OPENAI, ORGANIZATIONS
 from connectors.demo.company import NAME, Calendar, month_before
 from connectors.demo.incidents import price_change_day
@@ -29,9 +29,14 @@ connector = "focus"
 path = "{aws}"
 
 [[sources]]
-id = "azure"                    # Cost Management, FocusCost 1.2, gzipped CSV
-connector = "focus"
+id = "azure"                    # Cost Management, FocusCost 1.2, gzipped CSV, the newest run of each month
+connector = "azure"
 path = "{azure}"
+
+[[sources]]
+id = "gcp"                      # Cloud Billing, detailed usage cost, lines of JSON
+connector = "gcp"
+path = "{gcp}"
 
 [[sources]]
 id = "openai"                   # what OpenAI bills, and the tokens behind it
@@ -73,7 +78,8 @@ path = "{gpus}"
 [prices]
 tokens = ["{prices}"]   # what the platform team charges for its own model
 
-# ---------------------------------------------------------------- who owns a charge: AWS and Azure grew their own keys
+# ---------------------------------------------------------------- who owns a charge: AWS and Azure grew their own keys,
+# and labels of Google Cloud name no team: the mappings do
 [tags]
 team = ["team"]
 use_case = ["use_case", "application"]
@@ -137,7 +143,8 @@ def write(home: Path, calendar: Calendar, scenarios: tuple[Path, ...]) -> Path:
     """Write finops.toml; returns its path."""
     ago = calendar.days_before_end
     text = _TEMPLATE.format(
-        mark=MARK, name=NAME, aws=aws.FOLDER.as_posix(), azure=azure.FOLDER.as_posix(), on_prem=ledger.FILE.as_posix(),
+        mark=MARK, name=NAME, aws=aws.FOLDER.as_posix(), azure=azure.FOLDER.as_posix(),
+        gcp=gcp.FOLDER.as_posix(), on_prem=ledger.FILE.as_posix(),
         gpus=gpu_usage.FOLDER.as_posix(),
         openai=openai.FOLDER.as_posix(), openai_org=ORGANIZATIONS[OPENAI], anthropic=anthropic.FOLDER.as_posix(),
         anthropic_org=ORGANIZATIONS[ANTHROPIC], litellm=gateways.LITELLM.as_posix(), gateway=gateways.LOG.as_posix(),

@@ -8,7 +8,13 @@ import polars as pl
 
 from finops.prices import load_prices
 
-MONTHLY_UNITS: Final = frozenset({"GB-Months", "GB/Month", "Units/Month", "Metrics"})
+MACHINES: Final = {
+    "gcp.a2": {"gcp.a2.gpu": 1, "gcp.a2.core": 12, "gcp.a2.ram": 85},
+    "gcp.g2.spot": {"gcp.g2.gpu.spot": 1, "gcp.g2.core.spot": 4, "gcp.g2.ram.spot": 16},
+    "gcp.n2": {"gcp.n2.core": 16, "gcp.n2.ram": 64},
+}
+"""Machines that are metered in parts, and how much of each they have: Google Cloud bills no machine as one."""
+MONTHLY_UNITS: Final = frozenset({"GB-Months", "GB/Month", "Units/Month", "Metrics", "gibibyte month"})
 """Units of which a thing that stands all month counts one a month, and so 1 / days of the month each day."""
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from connectors.demo import anthropic, api_truth, aws, azure, gateways, gpu_usage, ledger, openai
+from connectors.demo import anthropic, api_truth, aws, azure, gateways, gcp, gpu_usage, ledger, openai
 from connectors.demo.activity import SKU, WORKLOAD
 from connectors.demo.bill import CHANGED_SKU, COST_DECIMALS, EXACT, exact_sum, missing_month, term_of
 from connectors.demo.company import ACCOUNTS, COMMITMENTS, NAME, WORKLOADS, Calendar, account
@@ -43,7 +43,8 @@ def truth(
         "company": NAME, "months": months, "seed": seed, "today": calendar.today, "first_day": calendar.start,
         "last_day": calendar.end, "open_period": _period(calendar.open_month),
         "files": {
-            "aws": str(aws.FOLDER), "azure": str(azure.FOLDER), "openai": str(openai.FOLDER),
+            "aws": str(aws.FOLDER), "azure": str(azure.FOLDER), "gcp": str(gcp.FOLDER),
+            "openai": str(openai.FOLDER),
             "anthropic": str(anthropic.FOLDER), "litellm": str(gateways.LITELLM), "gateway": str(gateways.LOG),
             "on_prem": str(ledger.FILE), "gpu_usage": str(gpu_usage.FOLDER),
         },
@@ -161,7 +162,7 @@ def invoices(shown: pl.DataFrame, whole: pl.DataFrame, apis: Apis, calendar: Cal
     The invoice is the whole bill rounded to cents; a residual of less than a cent is rounding.
     """
     found = []
-    for source in (aws.SOURCE, azure.SOURCE):
+    for source in (aws.SOURCE, azure.SOURCE, gcp.SOURCE):
         for month in calendar.closed:
             mine = (pl.col("source") == source) & (pl.col("month") == month)
             export = _sum(shown.filter(mine), "billed_cost")

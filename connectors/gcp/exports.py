@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -62,6 +63,7 @@ def is_json(path: Path) -> bool:
     return path.name.removesuffix(".gz").endswith(("json", "jsonl"))
 
 
+@lru_cache(maxsize=10_000)
 def plain(name: str) -> str:
     """`service.id`, `service_id` and `Service.Id` are one column."""
     return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -17,7 +17,7 @@ from connectors.demo.truth import MISSING_FEE
 from finops.cli.main import run
 
 TODAY = date(2026, 11, 21)
-SOURCES = ("aws", "azure", "openai", "anthropic")
+SOURCES = ("aws", "azure", "gcp", "openai", "anthropic")
 Ask = Callable[..., str]
 
 
@@ -90,7 +90,7 @@ def test_the_contract_comes_first_in_a_file(ask: Ask) -> None:
 def test_a_restated_month_is_told_and_explains_itself(company: Path, ask: Ask) -> None:
     """A month that the provider changes after the invoice keeps both versions, and the difference is shown."""
     assert json.loads(ask("--format", "json", "reconcile", "--restated", code=0))["rows"] == []
-    part = sorted((company / "raw" / "azure").rglob("*.csv.gz"))[-2]
+    [part] = (company / "raw" / "azure").rglob("20261001-*/*/*.csv.gz")
     rows = list(csv.reader(io.StringIO(gzip.decompress(part.read_bytes()).decode())))
     column = rows[0].index("BilledCost")
     usage = next(row for row in rows[1:] if Decimal(row[column]) > 1)

@@ -14,6 +14,7 @@ from connectors.demo.bill import bill, missing_from_export, term_of
 from connectors.demo.company import COMMITMENTS, SHORTEST_MONTHS, WORKLOADS, Calendar
 from connectors.demo.finance import budgets, business_metrics, fx_rates
 from connectors.demo.incidents import RAMP_RATIO, incidents
+from connectors.demo.skus import MACHINES
 
 COMPANIES = st.tuples(
     st.integers(SHORTEST_MONTHS, 5), st.integers(0, 2**32), st.dates(date(2024, 1, 1), date(2030, 12, 31))
@@ -83,7 +84,9 @@ def test_machines_run_at_most_a_day_a_day(company: tuple[int, int, date]) -> Non
     """A machine of a fleet has more than 0 and at most 24 hours a day, and its workload's incident at most triples."""
     calendar, usage, _ = _company(*company)
     fleets = usage.filter(pl.col(WORKLOAD).is_in([w.name for w in WORKLOADS if w.fleet]))
-    assert fleets.select(pl.col(QUANTITY).is_between(0, 24, closed="right").all()).item()
+    sizes = {meter: float(size) for meters in MACHINES.values() for meter, size in meters.items()}
+    hours = pl.col(QUANTITY) / pl.col(SKU).replace_strict(sizes, default=1.0)
+    assert fleets.select(hours.round(9).is_between(0, 24, closed="right").all()).item()
     above = usage[QUANTITY] / usage[USUAL]
     assert above.min() >= 1 - 1e-12
     assert above.max() <= RAMP_RATIO + 1e-9

@@ -12,8 +12,10 @@ from typing import Any
 import polars as pl
 import pytest
 
+from connectors import azure as azure_connector
 from connectors import focus, on_prem, registry, tables
-from connectors.demo import SCENARIO, DemoCompany, aws, azure, finance, write
+from connectors import gcp as gcp_connector
+from connectors.demo import SCENARIO, DemoCompany, aws, azure, finance, gcp, write
 from connectors.demo.company import COMMITMENTS
 from connectors.demo.skus import skus
 from connectors.registry import REJECT, RawPart, ledger_role
@@ -49,7 +51,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Written:
 
 
 def _raw(home: Path) -> pl.DataFrame:
-    """Both exports in common columns, money exact."""
+    """The FOCUS exports in common columns, money exact."""
     wanted = (
         s.BILLED_COST, s.EFFECTIVE_COST, s.CONTRACTED_COST, s.LIST_COST, s.CHARGE_CATEGORY, s.CHARGE_CLASS,
         s.COMMITMENT_DISCOUNT_ID, s.COMMITMENT_DISCOUNT_STATUS, s.CONSUMED_QUANTITY, s.PRICING_QUANTITY,
@@ -57,7 +59,7 @@ def _raw(home: Path) -> pl.DataFrame:
     )  # fmt: skip
     days = (s.CHARGE_PERIOD_START, s.CHARGE_PERIOD_END, s.BILLING_PERIOD_START, s.BILLING_PERIOD_END)
     parquet = pl.read_parquet(home / aws.FOLDER / "**/*.parquet", hive_partitioning=False)
-    csv = pl.concat([pl.read_csv(p, infer_schema=False) for p in sorted((home / azure.FOLDER).rglob("*.csv.gz"))])
+    csv = pl.concat([pl.read_csv(p, infer_schema=False) for p in _delivered(home)])
     tags = pl.col(s.TAGS).map.entries().list.eval(pl.element().struct.json_encode()).list.join(",").alias(s.TAGS)
     money = pl.Decimal(38, 12)
     one = parquet.with_columns(tags).select(
@@ -66,6 +68,24 @@ def _raw(home: Path) -> pl.DataFrame:
     other = csv.select(pl.lit("azure").alias("source"), *wanted, *(pl.col(d).str.head(10).str.to_date() for d in days))
     return pl.concat([f.with_columns(pl.col(wanted[:4]).cast(money)) for f in (one, _numbers(other))]).with_columns(
         pl.col(s.BILLING_PERIOD_START).dt.strftime("%Y-%m").alias("period")
+    )
+
+
+def _delivered(home: Path) -> list[Path]:
+    """Azure's file of each month: that of the run submitted last."""
+    newest: dict[str, tuple[str, Path]] = {}
+    for path in sorted((home / azure.FOLDER).rglob("manifest.json")):
+        run = json.loads(path.read_text())
+        [blob] = run["blobs"]
+        month, file = path.parent.parent.name, path.parent / Path(blob["blobName"]).name
+        newest[month] = max(newest.get(month, ("", file)), (run["runInfo"]["submittedTime"], file))
+    return [file for _, file in newest.values()]
+
+
+def _google(home: Path, until: date) -> pl.DataFrame:
+    """Google's export as the connector reads it."""
+    return pl.concat(
+        [gcp_connector.parse(part).collect() for part in gcp_connector.find_parts(home / gcp.FOLDER, until=until)]
     )
 
 
@@ -146,17 +166,20 @@ def test_owners_sum_to_the_totals(demo: Written) -> None:
 
 
 def test_connectors_read_what_was_written(demo: Written) -> None:
-    """The FOCUS and ledger connectors reject no row and find the totals of the truth file, to 1e-9."""
+    """The connectors reject no row and find the totals of the truth file, to 1e-9; of two runs of a month the newer."""
     until = demo.company.last_day + timedelta(days=1)
     totals = {(t["source"], t["period"], t["currency"]): t for t in demo.truth["totals"]}
-    parts = {
-        "aws": [demo.company.home / aws.FOLDER / "BILLING_PERIOD=2026-10/aldermoor-focus-00001.snappy.parquet"],
-        "azure": [demo.company.home / azure.FOLDER / "20261001-20261031/part_0_0001.csv.gz"],
-        "on_prem": [demo.company.home / "raw/on_prem/assets.csv"],
+    home = demo.company.home
+    october = home / aws.FOLDER / "BILLING_PERIOD=2026-10/aldermoor-focus-00001.snappy.parquet"
+    delivered = azure_connector.find_parts(home / azure.FOLDER, until=until)
+    [newest] = [part for part in delivered if part.name.startswith("20261101-")]
+    charges_of = {
+        "aws": focus.parse(RawPart(october, october.name, until)).collect(),
+        "azure": azure_connector.parse(newest).collect(),
+        "gcp": _google(home, until),
+        "on_prem": on_prem.parse(RawPart(home / "raw/on_prem/assets.csv", "assets.csv", until)).collect(),
     }
-    for source, paths in parts.items():
-        parser = on_prem if source == "on_prem" else focus
-        charges = pl.concat([parser.parse(RawPart(p, p.name, until)).collect() for p in paths])
+    for source, charges in charges_of.items():
         assert charges[REJECT].null_count() == charges.height
         periods = charges.group_by(
             pl.col(s.BILLING_PERIOD_START).dt.strftime("%Y-%m").alias("period"), s.BILLING_CURRENCY
@@ -165,11 +188,35 @@ def test_connectors_read_what_was_written(demo: Written) -> None:
             stated = totals[source, row["period"], row[s.BILLING_CURRENCY]]
             assert abs(row[s.BILLED_COST] - Decimal(stated["billed"])) <= SMALL
             assert abs(row[s.EFFECTIVE_COST] - Decimal(stated["effective"])) <= SMALL
+    assert len(list((home / azure.FOLDER / "20261101-20261130").rglob("*.csv.gz"))) == 2
+
+
+def test_google_bills_commitments_credits_and_accelerators(demo: Written) -> None:
+    """Committed A100 are credited and their fees divided as planned; TPU, spot GPUs and Gemini are on the bill."""
+    charges = _google(demo.company.home, demo.company.last_day)
+    status = charges.filter(pl.col(s.COMMITMENT_DISCOUNT_STATUS).is_not_null())
+    assert set(status[s.COMMITMENT_DISCOUNT_TYPE]) == {"Committed Use Discount"}
+    terms = [c for c in demo.truth["commitments"] if c["source"] == "gcp"]
+    assert len(terms) == status[s.COMMITMENT_DISCOUNT_ID].n_unique() == 3
+    for name in ("used", "unused"):
+        found = status.filter(pl.col(s.COMMITMENT_DISCOUNT_STATUS) == name.title())
+        assert abs(_total(found) - sum(Decimal(term[name]) for term in terms)) <= SMALL
+    credits = charges.filter(pl.col(s.CHARGE_CATEGORY) == "Credit")
+    assert _total(credits, s.BILLED_COST) < 0
+    assert _total(credits.filter(pl.col(s.CHARGE_DESCRIPTION).str.contains("promotion"))) < 0
+    meters = set(charges[s.SKU_METER])
+    assert all(
+        any(word in meter for meter in meters) for word in ("TPU v5e", "A100", "Spot", "Gemini 2.5", "Vertex AI")
+    )
 
 
 def test_size_of_the_company(demo: Written) -> None:
-    """A mid-size company: 150 to 300 thousand charges, a million or more a month, days up to two before today."""
-    assert 150_000 <= demo.company.charges == demo.charges.height <= 300_000
+    """A mid-size company: 150 to 350 thousand charges, a million or more a month, days up to two before today."""
+    rows = {
+        name: sum(t["rows"] for t in demo.truth["totals"] if t["source"] == name) for name in ("aws", "azure", "gcp")
+    }
+    assert 150_000 <= demo.company.charges == sum(rows.values()) <= 350_000
+    assert demo.charges.height == rows["aws"] + rows["azure"]
     last = [t for t in demo.truth["totals"] if t["period"] == "2026-10" and t["currency"] == "USD"]
     assert Decimal(1_000_000) <= sum(Decimal(t["effective"]) for t in last) <= Decimal(1_400_000)
     used = demo.charges.filter(pl.col(s.CHARGE_PERIOD_END) - pl.col(s.CHARGE_PERIOD_START) == timedelta(days=1))
@@ -267,7 +314,7 @@ def test_a_training_burst_of_three_weeks(demo: Written) -> None:
 
 # -------------------------------------------------------------------------------------------------------- FOCUS rules
 def _exports(home: Path) -> dict[str, pl.DataFrame]:
-    csv = sorted((home / azure.FOLDER).rglob("*.csv.gz"))
+    csv = _delivered(home)
     return {
         "aws": pl.read_parquet(home / aws.FOLDER / "**/*.parquet", hive_partitioning=False),
         "azure": pl.concat([pl.read_csv(p, infer_schema=False) for p in csv]),
@@ -353,7 +400,7 @@ def test_invoices_are_the_bill_but_for_one_missing_fee(demo: Written) -> None:
     """Each closed month's invoice is its bill to the cent; one lacks the support fee, and says how much it is."""
     table = tables.read("invoices", demo.company.home / "raw/finance/invoices.csv", currency="USD").frame
     assert table["source_id"].value_counts(name="n").sort("source_id").rows() == [
-        (source, 17) for source in ("anthropic", "aws", "azure", "openai")
+        (source, 17) for source in ("anthropic", "aws", "azure", "gcp", "openai")
     ]
     residuals = {}
     for row in table.filter(pl.col("source_id").is_in(["aws", "azure"])).iter_rows(named=True):
@@ -383,7 +430,7 @@ def test_the_open_month_is_not_invoiced(demo: Written) -> None:
 def test_settings_load_and_point_at_what_is_there(demo: Written) -> None:
     """finops.toml is valid, and every path in it exists but the scenario, which the lake yields."""
     config = load_config(demo.company.home)
-    ids = ["aws", "azure", "openai", "anthropic", "litellm", "gateway", "on_prem", "gpus"]
+    ids = ["aws", "azure", "gcp", "openai", "anthropic", "litellm", "gateway", "on_prem", "gpus"]
     assert [source.id for source in config.sources] == ids
     assert {source.id for source in config.sources if ledger_role(source) == s.DERIVED} == {"litellm", "gateway"}
     assert all(config.files_of(source).exists() for source in config.sources)
@@ -452,5 +499,5 @@ def test_the_reserved_price_is_the_offer_book_s() -> None:
     assert float(p4d) == prices["aws.p4d"]["committed_price"]
     assert prices["azure.nd_h100"]["committed_price"] == pytest.approx(0.64 * prices["azure.nd_h100"]["list_price"])
     in_hours = [c for c in COMMITMENTS if c.units]
-    assert len(in_hours) == 3
+    assert len(in_hours) == 6
     assert all(c.per_hour == pytest.approx(c.units * prices[c.sku]["committed_price"]) for c in in_hours if c.units)
