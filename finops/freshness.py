@@ -18,6 +18,8 @@ UNBILLED_RATIO: Final = 0.1
 """A last day with a smaller share of its usual charges is not billed yet ..."""
 PARTIAL_RATIO: Final = 0.5
 """... and one with a smaller share than this is billed in part ..."""
+MONTH_DAYS: Final = 28
+"""Charges that begin so many days apart are monthly."""
 PARTIAL_DAYS: Final = 3
 """... unless more days than these are: that is a fall in usage."""
 MEASURED_LOADS: Final = 3
@@ -64,8 +66,14 @@ def settled_until(daily: pl.LazyFrame, today: date) -> date:
 
 
 def last_full_day(counts: Mapping[date, int]) -> date:
-    """The last day that is billed in full, of a source's charges by day; see `billed_to`."""
-    day, partial = max(counts), list[date]()
+    """The last day that is billed in full, of a source's charges by day; see `billed_to`.
+
+    Where charges begin within a month of each other, the days after the last of them are only reached by fees: in a
+    young month these are weeks, whose own emptiness would make them usual.
+    """
+    begins = sorted(day for day, count in counts.items() if count)
+    is_monthly = len(begins) < 2 or begins[-1] - begins[-2] >= timedelta(days=MONTH_DAYS)
+    day, partial = max(counts) if is_monthly else begins[-1], list[date]()
     while (share := _share(counts, day)) < PARTIAL_RATIO:
         if share >= UNBILLED_RATIO:
             partial.append(day)
