@@ -82,7 +82,7 @@ def others(
             yield from _sliced(group, need, machine, price, measured)
 
 
-def lost(group: Group, need: Need, machine: Machine, today: Machine | None, settings: Settings) -> str | None:
+def _lost(group: Group, need: Need, machine: Machine, today: Machine | None, settings: Settings) -> str | None:
     """What the group needs of each machine and this one does not have, in words; None where it has all."""
     known = accelerators()
     if need.memory_gib is None:
@@ -97,7 +97,7 @@ def lost(group: Group, need: Need, machine: Machine, today: Machine | None, sett
     if machine.accelerators < need.shape - 1e-9:
         return f"{machine.accelerators:g} accelerators; a replica runs on {need.shape:g}"
     if today is not None:
-        share = settings.host_ratio * need.shape / group.accelerators
+        share = settings.host_ratio * _replicas(group, need, machine) * need.shape / group.accelerators
         for has, had, what in (
             (machine.vcpus, today.vcpus, "vCPUs"),
             (machine.host_gib, today.host_gib, "GiB of host memory"),
@@ -117,15 +117,14 @@ def _other(
     measured: Throughput,
 ) -> Fit | Miss:
     ratio = relative_throughput(group.accelerator or "", machine.accelerator, measured)
-    reason = lost(group, need, machine, today, settings)
+    reason = _lost(group, need, machine, today, settings)
     if ratio is None:
         reason = f"how much {machine.accelerator} does beside {group.accelerator} is not known"
     elif (machine.accelerator, machine.accelerators) == (group.accelerator, group.accelerators):
         reason = "the same accelerators; only its host differs, which is not measured"
     if reason is not None or ratio is None:
         return Miss(machine.instance_type, machine.accelerator, reason or "", price)
-    replicas = math.floor(machine.accelerators / need.shape + 1e-9) if group.is_pooled else 1
-    worth = replicas * need.shape * ratio
+    worth = _replicas(group, need, machine) * need.shape * ratio
     count = group.machines
     if group.is_pooled:
         count = max(need.least, math.ceil(need.accelerators / worth))
@@ -146,6 +145,11 @@ def _other(
         cost=_money(hours * price),
         machine=machine,
     )
+
+
+def _replicas(group: Group, need: Need, machine: Machine) -> int:
+    """How many of the group's replicas a machine holds; of those that stand for themselves, one."""
+    return math.floor(machine.accelerators / need.shape + 1e-9) if group.is_pooled else 1
 
 
 def _sliced(group: Group, need: Need, machine: Machine, price: float, measured: Throughput) -> Iterator[Fit | Miss]:

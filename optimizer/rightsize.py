@@ -19,6 +19,7 @@ from optimizer.running import HOURS_OF_WEEK, Group, Machine, Need, Settings, idl
 Action = Literal["stop", "release", "fewer", "smaller", "other_accelerator", "slices", "schedule"]
 Status = Literal["change", "right", "not_enough_measured", "not_billed", "owned"]
 Level = Literal["low", "medium", "high"]
+NOTHING: Final = "nothing"
 LIMITS_SHOWN: Final = 5
 SURE_DAYS: Final = 28
 SURE_COVERAGE_RATIO: Final = 0.95
@@ -160,7 +161,7 @@ def _stop(group: Group, need: Need, settings: Settings) -> Advice:
         + _committed(group)
     )
     return replace(
-        _advice(group, need, "stop", after="nothing", cost_after=Decimal("0.00"), hours_after=0.0, reason=reason),
+        _advice(group, need, "stop", after=NOTHING, cost_after=Decimal("0.00"), hours_after=0.0, reason=reason),
         needed=0.0,
         risk="medium" if _holds(held) else "low",
     )
@@ -177,7 +178,7 @@ def _release(group: Group, need: Need) -> Advice:
         f"{since}nothing uses the commitment {group.commitment}{spent}; it is paid until its term ends whatever runs: "
         "give it to other work, exchange or return it where the provider allows, and do not renew it"
     )
-    return _advice(group, need, "release", after="nothing", cost_after=Decimal("0.00"), hours_after=0.0, reason=reason)
+    return _advice(group, need, "release", after=NOTHING, cost_after=Decimal("0.00"), hours_after=0.0, reason=reason)
 
 
 def _resize(group: Group, need: Need, fit: Fit, settings: Settings, limits: tuple[str, ...]) -> Advice:
@@ -215,8 +216,8 @@ def _schedule(
 ) -> Advice | None:
     """Switching off in the idle hours of the week, on what the change before it leaves."""
     off = off_hours(group, settings)
-    pooled = before is not None and group.is_pooled
-    weights = [(h.of_week in off, 1.0 if pooled else h.running) for h in group.hours]
+    fixed = before is not None and (group.is_pooled or before.action == "slices")
+    weights = [(h.of_week in off, 1.0 if fixed else h.running) for h in group.hours]
     share = sum(w for is_off, w in weights if is_off) / sum(w for _, w in weights)
     assert group.cost is not None
     cost = group.cost if before is None else before.cost_after
@@ -232,25 +233,23 @@ def _schedule(
         f"{len(seen - off)} hours of the week were used in at least one week, or lie in pauses of fewer than "
         f"{settings.least_off_hours} hours, and stay on"
     )
-    name = group.name if before is None else before.after
+    on = f"on in {HOURS_OF_WEEK - len(off)} of {HOURS_OF_WEEK} hours of the week"
     hours = group.machine_hours * group.accelerators if before is None else before.hours_after
-    advice = _advice(
-        group, need, "schedule", after=f"{name}, on {HOURS_OF_WEEK - len(off)} hours of the week", cost_after=left,
-        hours_after=hours * (1 - share), reason=reason,
-    )  # fmt: skip
-    kept = advice.kept if before is None else before.kept
+    advice = _advice(group, need, "schedule", after=on, cost_after=left, hours_after=hours * (1 - share), reason=reason)
+    advice = replace(
+        advice, hours_off=off, risk="medium" if group.purpose == "inference" else "low", limits=(kept_on, *limits)
+    )
+    if before is None:
+        return advice
     return replace(
         advice,
-        before=_today(group) if before is None else before.after,
-        after=f"on in {HOURS_OF_WEEK - len(off)} of {HOURS_OF_WEEK} hours of the week",
+        before=before.after,
         cost_before=cost,
         hours_before=hours,
-        hours_off=off,
-        kept=kept,
-        memory_kept_gib=advice.memory_kept_gib if before is None else before.memory_kept_gib,
-        accelerator=group.accelerator if before is None else before.accelerator,
-        risk="medium" if group.purpose == "inference" else "low",
-        limits=(kept_on, *limits) if before is None else (kept_on,),
+        kept=before.kept,
+        memory_kept_gib=before.memory_kept_gib,
+        accelerator=before.accelerator,
+        limits=(kept_on,),
     )
 
 
@@ -268,9 +267,9 @@ def _advice(
         before=_today(group),
         after=after,
         needed=need.accelerators,
-        kept=0.0 if after == "nothing" else group.machines * group.accelerators,
+        kept=0.0 if after == NOTHING else group.machines * group.accelerators,
         memory_needed_gib=need.memory_gib,
-        memory_kept_gib=None if after == "nothing" else group.accelerator_memory_gib,
+        memory_kept_gib=None if after == NOTHING else group.accelerator_memory_gib,
         hours_off=frozenset(),
         cost_before=group.cost,
         cost_after=cost_after,
@@ -282,7 +281,7 @@ def _advice(
         effort=_EFFORT[action],
         risk=_RISK[action],
         reason=reason,
-        limits=(),
+        limits=("nothing is left to cut",) if after == NOTHING else (),
     )
 
 
