@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from forecasting.anomalies import DAILY_CALM, DAILY_CALM_DAYS, GRAVER, Flags, alarms
 from forecasting.daily_tests import PROBATION_DAYS, Days, daily_scores
+from forecasting.load_tests import row_medians
 from forecasting.series import Floats
 
 Terms = tuple[tuple[str, str], ...]
@@ -54,7 +55,8 @@ class Costs:
 
     known_until: the last day (its index) that each part is billed in full. waste: parts that are paid for and not
     used: they are never netted against what was used before. fees: parts that are charged by the month: they have no
-    days of their own, and only being new is told of them.
+    days of their own, and only being new is told of them. quantities: what each part's cost is charged for, 0 where
+    nothing is counted.
     """
 
     days: Days
@@ -63,6 +65,7 @@ class Costs:
     known_until: NDArray[np.int64]
     waste: Flags
     fees: Flags
+    quantities: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,11 +115,13 @@ def find(costs: Costs, groupings: Sequence[tuple[str, ...]], homes: Sequence[tup
     until = np.array([costs.known_until[part.members].min() for part in parts])
     later = np.arange(len(costs.days))[:, None] > until
     expected, score = daily_scores(np.where(later, np.nan, series), costs.days)
+    score = np.fmax(score, _rate_scores(costs, member, later))
     before = np.vstack([np.zeros((1, score.shape[1])), score[:-1]])
     score = np.where(series < expected, np.fmin(score, before), score)  # one low day costs nobody anything
     score[:, [bool(costs.fees[part.members].any()) for part in parts]] = 0.0
     score = np.where(later, 0.0, np.fmax(score, _new(series)))
     least = LEAST_RATIO * _usual_total(costs.values.sum(axis=1))
+    score = np.where(np.abs(series - _usual(series)) < least[:, None], 0.0, score)
     told = np.stack(
         [alarms(column, calm=DAILY_CALM, quiet=DAILY_CALM_DAYS, again=GRAVER) for column in score.T], axis=1
     )
@@ -163,17 +168,18 @@ class _Search:
 
     def _is_told(self, part: Part, day: int, excess: Floats) -> bool:
         """Whether an earlier incident explains the part's alarm: it lasts, or it has just ended and cost is back."""
-        for earlier in reversed(self.found):
-            shared = np.intersect1d(part.members, earlier.part.members)
-            if not len(shared):
-                continue
-            same = np.sign(excess[part.members].sum()) == earlier.sign
-            near = day - earlier.first <= LASTING_DAYS
-            if same and near and self._is_same(earlier, day) and _shares(part, earlier.part.members, excess):
-                return True
-            if not same and self._is_back(earlier, day):
-                return True
-        return False
+        sign = np.sign(excess[part.members].sum())
+        lasting = [
+            earlier.part.members
+            for earlier in self.found
+            if earlier.sign == sign and day - earlier.first <= LASTING_DAYS and self._is_same(earlier, day)
+        ]
+        if lasting and _shares(part, np.unique(np.concatenate(lasting)), excess):
+            return True
+        return any(
+            earlier.sign != sign and _shares(part, earlier.part.members, excess) and self._is_back(earlier, day)
+            for earlier in self.found
+        )
 
     def _is_same(self, earlier: Incident, day: int) -> bool:
         """Whether an earlier incident goes on: its part is not much further off than it was, or got there slowly."""
@@ -182,8 +188,10 @@ class _Search:
         return now < GRAVER * self._off(earlier, earlier.told) or before >= SLOWLY * now
 
     def _is_back(self, earlier: Incident, day: int) -> bool:
-        """Whether the earlier incident's part costs again what it did before it, but for a part of what it was off."""
-        return abs(self._off(earlier, day)) <= BACK * max(self._off(earlier, d) for d in range(earlier.told, day + 1))
+        """Whether the earlier incident's part costs again what it did before it, after it did not until now."""
+        off = [self._off(earlier, d) for d in range(earlier.told, day + 1)]
+        lasted = np.median(off[-LOOK_BACK_DAYS:-SPIKE_DAYS] or [0.0])
+        return bool(abs(off[-1]) <= BACK * max(off) and lasted >= SHARED * max(off))
 
     def _off(self, incident: Incident, day: int) -> float:
         """How far the incident's part is off on a day, in the incident's direction."""
@@ -191,20 +199,19 @@ class _Search:
         return float(incident.sign * (cost - incident.usual[_weekday(self.costs.days[day])]))
 
     def _in_its_home(self, part: Part, day: int, excess: Floats) -> Part | None:
-        """The part; or its home where others of it moved the other way, None where that cancels out: a mere move."""
+        """The part; or its home where others of it moved the other way, None where that cancels out: a mere move.
+
+        The first home that holds most of the part's difference is its own.
+        """
         if self.costs.waste[part.members].all():
             return part
         movers = np.abs(excess) >= MOVER * np.fmax(self.costs.values[day], self.costs.values[day] - excess)
-        for home in self.homes:
-            if not _shares(part, home.members, excess, share=HOME):
-                continue
-            moved = np.where(movers, excess, 0.0)[home.members]
-            rose, fell = float(moved[moved > 0].sum()), float(-moved[moved < 0].sum())
-            if abs(rose - fell) < SHIFT * max(rose, fell):
-                return None
-            if min(rose, fell) >= COUNTER * max(rose, fell):
-                return home
-        return part
+        home = next((h for h in self.homes if _shares(part, h.members, excess, share=HOME)), part)
+        moved = np.where(movers, excess, 0.0)[home.members]
+        rose, fell = float(moved[moved > 0].sum()), float(-moved[moved < 0].sum())
+        if min(rose, fell) < COUNTER * max(rose, fell) or not rose:
+            return part
+        return None if abs(rose - fell) < SHIFT * max(rose, fell) else home
 
     def _incident(self, part: Part, day: int, score: float, excess: Floats) -> Incident:
         own = _weekly(self.costs.values[:, part.members].sum(axis=1), self.costs.days, day)
@@ -230,15 +237,20 @@ class _Search:
         return bool(off * np.sign(amount) >= SHARED * abs(amount))
 
     def as_of_now(self, incident: Incident) -> Incident:
-        """The incident with its last day, and as a spike where it was over within days."""
-        end = int(self.costs.known_until[incident.part.members].min())
+        """The incident with its last day, and as a spike where it was over within days.
+
+        What lasts longer than LASTING_DAYS is usual by then, but for waste.
+        """
+        members = incident.part.members
+        known = int(self.costs.known_until[members].min())
+        end = known if self.costs.waste[members].all() else min(known, incident.told + LASTING_DAYS)
         days = np.arange(incident.told, end + 1)
         actual = self.costs.values[days][:, incident.part.members].sum(axis=1)
         off = (actual - incident.usual[_weekdays(self.costs.days[days])]) * incident.sign
         calm = off < BACK * np.maximum.accumulate(off)
         over = calm & np.append(calm[1:], True) & np.append(calm[2:], [True, True])[: len(calm)]
         if not over.any():
-            return replace(incident, last=end)
+            return replace(incident, last=end, ongoing=end == known)
         last = int(days[max(0, int(np.argmax(over)) - 1)])
         brief = last - incident.first < SPIKE_DAYS and incident.kind in ("step", "new", "drift")
         return replace(incident, last=last, ongoing=False, kind="spike" if brief else incident.kind)
@@ -263,6 +275,26 @@ def _new(series: Floats) -> Floats:
     first = costs & (before == earlier)
     first[:PROBATION_DAYS] = False
     return np.where(first, NEW_SCORE, 0.0)
+
+
+def _rate_scores(costs: Costs, member: Floats, later: Flags) -> Floats:
+    """The scores of what a unit costs, of parts all of which is counted: a price or a mix moves it, no volume does."""
+    quantities = costs.quantities @ member
+    counted = member.T @ (costs.quantities.any(axis=0) | ~costs.values.any(axis=0)) == member.sum(axis=0)
+    rates = np.full_like(quantities, np.nan)
+    known = counted & (quantities > 0) & ~later
+    np.divide(costs.values @ member, quantities, out=rates, where=known)
+    score = np.zeros_like(rates)
+    score[:, counted] = daily_scores(rates[:, counted], costs.days)[1]
+    return score
+
+
+def _usual(series: Floats) -> Floats:
+    """The median of the last four same weekdays, of each day and column; 0 before there is one."""
+    past = np.full((*series.shape, WEEKS), np.nan)
+    for week in range(1, WEEKS + 1):
+        past[7 * week :, :, week - 1] = series[: -7 * week]
+    return np.nan_to_num(row_medians(past.reshape(-1, WEEKS)).reshape(series.shape))
 
 
 def _usual_total(total: Floats) -> Floats:
