@@ -39,7 +39,16 @@ def never_better(scenario: Scenario, pairs: Collection[Pair], permitted: Permitt
                 ):
                     found[w.name, o.name] = better.name
                     break
-    return found | _reservations(scenario, pairs, permitted)
+    return _last(found | _reservations(scenario, pairs, permitted))
+
+
+def _last(found: dict[Pair, str]) -> dict[Pair, str]:
+    """Each pair with an option that stays, where the one it gave way to gave way itself."""
+    for (w, option), better in found.items():
+        while (w, better) in found:
+            better = found[w, better]
+        found[w, option] = better
+    return found
 
 
 def _costs(scenario: Scenario, w: Workload, option: PayAsYouGo, permitted: Permitted) -> list[Decimal | None]:
@@ -67,7 +76,8 @@ def _counts_alike(scenario: Scenario, w: Workload, one: Option, other: Option) -
     """Whether no rule tells the two options apart."""
     rules = scenario.rules
     spot = w.spot_share_ratio is not None and "spot" in (one.kind, other.kind)
-    shares = bool(rules.provider_share_ratio) and one.provider != other.provider
+    # what one provider is paid makes room for another: a dearer bill may be what a share needs
+    shares = bool(rules.provider_share_ratio)
     places = terms.has_places(w) and terms.location(one) != terms.location(other)
     return not (spot or shares or places or rules.carbon_kg_per_month)
 
@@ -102,7 +112,8 @@ def _outdoes(
     same = (better.kind, better.term_months, better.utilisation_ceiling_ratio) == (
         other.kind, other.term_months, other.utilisation_ceiling_ratio,
     )  # fmt: skip
-    if not same or better.quota is not None or better.lead_time_months > other.lead_time_months:
+    # one that arrives earlier ends earlier too
+    if not same or better.quota is not None or better.lead_time_months != other.lead_time_months:
         return False
     months = range(scenario.horizon_months)
     if any(
@@ -111,12 +122,11 @@ def _outdoes(
             terms.may_be_bought(scenario, better, t)
             and terms.purchase_price(better, t) <= terms.purchase_price(other, t)
             and terms.running_cost(better, t, t) <= terms.running_cost(other, t, t)
+            and terms.closing_value(scenario, better, t) >= terms.closing_value(scenario, other, t)
         )
         for t in months
     ):
         return False
-    if better.staff_cost_per_month > other.staff_cost_per_month:
-        return False  # staff is not owed beyond the horizon, fees are
     return all(
         (w.name, better.name) in pairs
         and _counts_alike(scenario, w, other, better)
