@@ -55,20 +55,24 @@ def show_variance(
     words = [name.strip() for name in by.split(",") if name.strip()]
     steps = views.steps(found)
     rows = views.by(found, words) if words else None
+    if found.cells.is_empty():
+        current.say("No charges there. Next: another --period, or `finops ingest` a bill that has it.")
     if current.format is Format.table:
-        typer.echo(" ".join([views.paragraph(found), *found.notes]) + "\n")
-    title = f"From {found.names[0]} to {found.names[1]}, {found.currency}"
-    if current.format is Format.table:
-        current.show(steps.drop("currency").with_columns(pl.col(AMOUNT).round(2)) if rows is None else _short(rows),
-                     title=title)  # fmt: skip
+        _print(current, found, steps.drop("currency") if rows is None else _short(rows))
     elif rows is None:
         current.show(steps, key="steps", document=_document(found))
     else:
         current.show(rows, document={**_document(found), "steps": steps.to_dicts()})
-    if current.format is Format.table:
-        typer.echo(
-            f"{found.names[0]} {found.prior:,.2f}  change {found.change:,.2f}  {found.names[1]} {found.cost:,.2f}"
-        )
+
+
+def _print(current: Session, found: Variance, rows: pl.DataFrame) -> None:
+    before, now = found.names
+    typer.echo(" ".join([views.paragraph(found), *found.notes]) + "\n")
+    current.show(
+        rows.with_columns(pl.col(pl.Decimal).round(2)),
+        title=f"From {before} to {now}, {found.currency}",
+    )
+    typer.echo(f"{before} {found.prior:,.2f}, change {found.change:,.2f}, {now} {found.cost:,.2f}")
 
 
 def _short(rows: pl.DataFrame) -> pl.DataFrame:
@@ -90,9 +94,8 @@ def _document(found: Variance) -> dict[str, object]:
 def _open(current: Session, found: Variance, step: str) -> None:
     rows = views.opened(found, step)
     spend = pl.Series("spend", [views.where(row) for row in rows.to_dicts()], dtype=pl.String)
-    parts = rows.select("who", "what", "prior_quantity", "quantity", "unit", "prior", "cost", AMOUNT).with_columns(
-        spend
-    )
+    columns = ("who", "what", "prior_quantity", "quantity", "unit", "prior", "cost", AMOUNT)
+    parts = rows.select(columns).with_columns(spend)
     total = found.total(step)
     if current.format is Format.table:
         typer.echo(f"{NAMES[step]}: {views.MEANS[step]}.")

@@ -94,10 +94,13 @@ def period_scope(
 
 
 def _billed(lake: Lake, scope: Scope) -> tuple[Scope, tuple[str, ...]]:
-    """The scope up to the last day that all sources have billed, and a note where that cuts it."""
+    """The scope up to the last day that all sources have billed, and a note where that cuts it.
+
+    A first day alone is none: what is billed by the month begins on it.
+    """
     start, end = days(scope)
     last = settled_until(lake.scan("spend_daily"), end + timedelta(days=1)) - timedelta(days=1)
-    if last >= end or last < start:
+    if last >= end or last <= start:
         return scope, ()
     said = f"Billed through {last:%-d %B %Y}: {period_name(start, end)} counts up to that day."
     return scope.between(start, last), (said,)

@@ -21,6 +21,7 @@ from finops.variance import (
     ENDED,
     MIX,
     NEW,
+    PLAN,
     PRICE,
     SKU,
     STEPS,
@@ -258,7 +259,7 @@ def _ratio(row: Mapping[str, Decimal], step: str) -> str:
 def _who() -> pl.Expr:
     account = pl.format("account {}", pl.coalesce(s.SUB_ACCOUNT_NAME, s.SUB_ACCOUNT_ID))
     team = pl.format(" ({})", s.TEAM).fill_null("")
-    return pl.concat_str(pl.coalesce(s.USE_CASE, account, s.SERVICE_PROVIDER_NAME, pl.lit(NONE)), team)
+    return pl.concat_str(pl.coalesce(s.USE_CASE, account, s.SERVICE_NAME, s.SERVICE_PROVIDER_NAME, pl.lit(NONE)), team)
 
 
 def _what(step: str) -> pl.Expr:
@@ -269,7 +270,8 @@ def _what(step: str) -> pl.Expr:
         return pl.concat_str(service, pl.format(" {}", SKU).fill_null(""), pl.format(" ({})", _status()).fill_null(""))
     if step in (UNEXPLAINED, CREDITS):
         kind = pl.when(~pl.col(s.CHARGE_CATEGORY).is_in(["Usage"])).then(pl.format(" ({})", s.CHARGE_CATEGORY))
-        return pl.concat_str(service, kind.fill_null(""))
+        named = pl.concat_str(service, kind.fill_null(""))
+        return pl.when(pl.col("part") == PLAN).then(pl.lit("the plan itself")).otherwise(named)
     thing = pl.coalesce(SKU, s.MODEL_ID, s.ACCELERATOR_MODEL)
     return pl.when(thing.is_null()).then(service).otherwise(pl.format("{} of {}", thing, service))
 
