@@ -194,7 +194,7 @@ WORKLOADS: Final = (
     # ------------------------------------------------------------------------------------------------ Google Cloud
     Workload("product-vision", "insights-models", "Insights", "product-vision", "inference", {"gcp.a2": 5.4},
              fleet=True, growth=1.2, rhythm="consumer"),
-    Workload("listing-tags", "insights-models", "Insights", "listing-tags", "inference", {"gcp.g2.spot": 6},
+    Workload("listing-tags", "insights-models", "Insights", "listing-tags", "inference", {"gcp.g2.spot": 1.8},
              fleet=True, rhythm="consumer", spot=True),
     Workload("catalogue-enrichment", "insights-models", "Insights", "catalogue-enrichment", "inference",
              {"gcp.flash.in": 620_000_000, "gcp.flash.out": 74_000_000, "gcp.flash.read": 900_000_000}, growth=1.5,
@@ -209,7 +209,7 @@ WORKLOADS: Final = (
              rhythm="office", resources=2),
     Workload("event-lake", "insights-data", "Insights", "feature-store", None, {"gcp.gcs": 210_000}, growth=1.5,
              resources=3),
-    Workload("pipelines", "insights-data", "Insights", "feature-store", None, {"gcp.n2": 6}, fleet=True, growth=1.2),
+    Workload("pipelines", "insights-data", "Insights", "feature-store", None, {"gcp.n2": 3}, fleet=True, growth=1.2),
     Workload("insights-traffic", "insights-data", "Insights", "feature-store", None, {"gcp.egress": 700}, growth=1.2,
              rhythm="office"),
 )  # fmt: skip

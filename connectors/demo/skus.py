@@ -10,8 +10,8 @@ from finops.prices import load_prices
 
 MACHINES: Final = {
     "gcp.a2": {"gcp.a2.gpu": 1, "gcp.a2.core": 12, "gcp.a2.ram": 85},
-    "gcp.g2.spot": {"gcp.g2.gpu.spot": 1, "gcp.g2.core.spot": 4, "gcp.g2.ram.spot": 16},
-    "gcp.n2": {"gcp.n2.core": 16, "gcp.n2.ram": 64},
+    "gcp.g2.spot": {"gcp.g2.gpu.spot": 4, "gcp.g2.core.spot": 48, "gcp.g2.ram.spot": 192},
+    "gcp.n2": {"gcp.n2.core": 32, "gcp.n2.ram": 128},
 }
 """Machines that are metered in parts, and how much of each they have: Google Cloud bills no machine as one."""
 MONTHLY_UNITS: Final = frozenset({"GB-Months", "GB/Month", "Units/Month", "Metrics", "gibibyte month"})

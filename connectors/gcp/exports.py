@@ -206,20 +206,24 @@ def _object(line: str) -> dict[str, Any] | None:
 
 
 def _values(lines: pl.Series) -> pl.Series:
-    wanted = {plain(name): name for name in _KNOWN}
-    rows = []
-    for line in lines:
-        row = dict.fromkeys(_KNOWN)
+    columns: dict[str, list[str | None]] = {name: [None] * len(lines) for name in _KNOWN}
+    for row, line in enumerate(lines):
         for name, value in _fields(_object(line) or {}):
-            if known := wanted.get(plain(name)):
-                row[known] = value if value is None or isinstance(value, str) else json.dumps(value)
-        rows.append(row)
-    return pl.Series(rows, dtype=pl.Struct(dict.fromkeys(_KNOWN, pl.String())))
+            if known := _google(name):
+                columns[known][row] = value if isinstance(value, str) else json.dumps(value)
+    return pl.DataFrame(columns, schema=dict.fromkeys(_KNOWN, pl.String())).to_struct("values")
+
+
+@lru_cache(maxsize=10_000)
+def _google(name: str) -> str | None:
+    """Google's name of a column; null for one that is not read."""
+    return next((known for known in _KNOWN if plain(known) == plain(name)), None)
 
 
 def _fields(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The fields of an object that are not empty, by dotted names."""
     for name, value in record.items():
         if isinstance(value, dict):
             yield from _fields(value, f"{prefix}{name}.")
-        else:
+        elif value is not None:
             yield f"{prefix}{name}", value
