@@ -331,10 +331,14 @@ EXPIRED = stubs.status(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_is_survived_at_each_request(fault: str, delivery: Delivery) -> None:
+@pytest.mark.parametrize(
+    ("fault", "checksums"),
+    [*((fault, True) for fault in FAULTS), *((fault, False) for fault in FAULTS if "cut off" in fault)],
+)
+def test_each_fault_is_survived_at_each_request(fault: str, checksums: bool, delivery: Delivery) -> None:
     """A fault at the listing, the manifest or a file is tried again, and leaves no trace in what is fetched."""
     delivery.settings["since"] = "2026-10-01"
+    delivery.stub.checksums = checksums
     delivery.stub.fail(*[FAULTS[fault], None] * 4)
     delivery.pull()
     assert {asked.rpartition("/")[2] for asked in delivery.stub.asked} == {
@@ -654,7 +658,7 @@ def through_faults(delivery: Delivery, seed: int) -> None:
     """Deliveries, refreshes and incomplete ones, with faults by the seed; each run leaves only whole months."""
     rng = random.Random(seed)
     stub = delivery.stub
-    stub.page_size = rng.choice([1, 2, 5, None])
+    stub.page_size, stub.checksums = rng.choice([1, 2, 5, None]), rng.random() < 0.5
     for round_ in range(2):
         for month in rng.sample([SEPTEMBER, OCTOBER], 2 - round_):
             chunks = [ids(month, 10 * n + 1, 10 * n + rng.randint(1, 9)) for n in range(rng.randint(1, 3))]
