@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 
 from finops.errors import ConfigError
 from finops.prices import OwnPrices
+from optimizer.demand import with_demand_scenarios
 from optimizer.offers import SHIPPED, Selection, selected_options
 from optimizer.options import Option, Price, Record
 from optimizer.scenario import Scenario
@@ -68,7 +69,7 @@ def parse_scenario(text: str, *, name: str, own: OwnPrices = SHIPPED) -> Scenari
         picked = {o.name: o for selection in offered.price_book for o in selected_options(selection, own)}
         currency = str(content.get("currency", "USD"))
         options = [_in_currency(o, currency, offered.fx_rates) for o in (*offered.options, *picked.values())]
-        return Scenario.model_validate({**content, "options": options})
+        return with_demand_scenarios(Scenario.model_validate({**content, "options": options}))
     except ValidationError as error:
         problems = [_problem(document, e) for e in error.errors()]
         raise ConfigError(

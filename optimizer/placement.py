@@ -19,6 +19,7 @@ from optimizer.comparison import (
     warnings,
 )
 from optimizer.conflict import Relaxation, relaxations, whole_blocks_conflict
+from optimizer.demand import demand_paths
 from optimizer.explanation import Explanation, explanation, main_option
 from optimizer.feasibility import Exclusion
 from optimizer.plan import Plan
@@ -68,7 +69,6 @@ def place(
     The plan is solved first; the comparisons are independent and go to the pool when that is worth its start. Raises
     ConfigError for a workload that no option fits.
     """
-    scenario = risk.with_demand_scenarios(scenario)
     left_out = tuple(feasibility.exclusions(scenario))
     say(f"{scenario.name}: solving the plan")
     best = solve_case(Case(scenario, settings=settings))
@@ -149,7 +149,7 @@ def _risk(scenario: Scenario, plan: Plan, foreseen: list[Outcome], say: Callable
             if o.plan is not None
         )
     say(f"{scenario.name}: the plan on {scenario.uncertainty.paths} random paths of demand")
-    return risk.evaluate(scenario, plan, risk.demand_paths(scenario), regret=regret, say=say)
+    return risk.evaluate(scenario, plan, demand_paths(scenario), regret=regret, say=say)
 
 
 def _improved(best: Outcome, forced: Sequence[Outcome]) -> Outcome:

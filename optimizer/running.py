@@ -145,7 +145,7 @@ def needs(group: Group, settings: Settings) -> Need:
     """What a group needs; hours in which it is switched off do not lower its 95th percentile."""
     off = off_hours(group, settings)
     p95 = max(quantile([h.used for h in group.hours]), quantile([h.used for h in group.hours if h.of_week not in off]))
-    shape = group.accelerators if group.used_accelerators is None else group.used_accelerators
+    shape = min(group.accelerators, group.used_accelerators or group.accelerators)
     link = link_gb_per_s(group.accelerator or "", group.instance_type or "") if shape > 1 else 0.0
     if link:
         shape = group.accelerators

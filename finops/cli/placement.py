@@ -10,6 +10,7 @@ import typer
 from finops.cli.session import Format, Session, print_table, session
 from finops.errors import CallError
 from finops.pipeline import placement
+from finops.pipeline import scenarios as scenario_files
 from finops.prices import OwnPrices
 from optimizer.document import load_scenario
 from optimizer.fleet import cheapest_fleet, load_case
@@ -17,6 +18,7 @@ from optimizer.fleet import cheapest_fleet, load_case
 Files = Annotated[list[Path], typer.Argument(help="Scenario files, or names of saved scenarios.", metavar="SCENARIO…")]
 TimeLimit = Annotated[float | None, typer.Option("--time-limit", help="Seconds for each plan.", min=1)]
 Gap = Annotated[float | None, typer.Option("--gap", help="How far from the best plan may be: 0.005 is 0.5 %.", min=0)]
+Again = Annotated[bool, typer.Option("--again", help="Solve although nothing has changed since the last plan.")]
 EXCLUSIONS_SHOWN = 12
 
 scenarios = typer.Typer(help="Scenarios: written from the lake, listed, shown.", no_args_is_help=True)
@@ -33,10 +35,12 @@ def register(app: typer.Typer) -> None:
     app.add_typer(scenarios, name="scenario")
 
 
-def optimize(context: typer.Context, files: Files, time_limit: TimeLimit = None, gap: Gap = None) -> None:
+def optimize(
+    context: typer.Context, files: Files, time_limit: TimeLimit = None, gap: Gap = None, again: Again = False
+) -> None:
     """A plan for each scenario, beside the forced policies, with the reasons and the price of each rule."""
     current = session(context)
-    plans = _planned(current, files, time_limit, gap)
+    plans = _planned(current, files, time_limit, gap, again=again)
     if current.format is Format.json:
         current.show_document({"plans": plans})
     elif current.format is Format.csv:
@@ -46,10 +50,12 @@ def optimize(context: typer.Context, files: Files, time_limit: TimeLimit = None,
             _print_plan(plan)
 
 
-def compare(context: typer.Context, files: Files, time_limit: TimeLimit = None, gap: Gap = None) -> None:
+def compare(
+    context: typer.Context, files: Files, time_limit: TimeLimit = None, gap: Gap = None, again: Again = False
+) -> None:
     """Scenarios side by side: every policy of each, with cost, cash and when the plan becomes the cheaper one."""
     current = session(context)
-    plans = _planned(current, files, time_limit, gap)
+    plans = _planned(current, files, time_limit, gap, again=again)
     rows = [
         {
             "scenario": plan["scenario"],
@@ -106,7 +112,7 @@ def new(
 ) -> None:
     """Write a commented scenario from the newest whole months of the lake; it solves as it is written."""
     current = session(context)
-    made = placement.new_scenario(current.config, current.lake, name, overwrite=overwrite)
+    made = scenario_files.new_scenario(current.config, current.lake, name, overwrite=overwrite)
     document: dict[str, Any] = {"scenario": made.name, "path": made.path}
     if made.spend is not None:
         for note in made.spend.notes:
@@ -142,7 +148,7 @@ def list_scenarios(context: typer.Context) -> None:
     current = session(context)
     plans = {row["scenario"]: row for row in placement.stored_plans(current.lake)}
     rows = []
-    for name, path in placement.scenario_files(current.config).items():
+    for name, path in scenario_files.scenario_files(current.config).items():
         plan = plans.get(name)
         rows.append(
             {
@@ -183,18 +189,20 @@ def show(context: typer.Context, name: Annotated[str, typer.Argument(help="A sav
 _MONEY = pl.Decimal(38, 2)
 
 
-def _planned(current: Session, files: list[Path], time_limit: float | None, gap: float | None) -> list[dict[str, Any]]:
+def _planned(
+    current: Session, files: list[Path], time_limit: float | None, gap: float | None, *, again: bool
+) -> list[dict[str, Any]]:
     config = current.config
     settings = placement.settings_of(config, time_limit_s=time_limit, gap_ratio=gap)
     paths = [_path(current, file) for file in files]
-    return placement.optimize(config, current.lake, paths, settings=settings, keep=True, say=current.say)
+    return placement.optimize(config, current.lake, paths, settings=settings, say=current.say, again=again)
 
 
 def _path(current: Session, file: Path) -> Path:
     """A scenario file by its path, or by the name it has in the home."""
     if file.exists():
         return file
-    saved = placement.scenario_files(current.config)
+    saved = scenario_files.scenario_files(current.config)
     if str(file) in saved:
         return saved[str(file)]
     raise CallError(

@@ -13,7 +13,18 @@ from finops import schema as s
 from finops.config import Config, load_config
 from finops.errors import FinopsError
 from finops.freshness import settled_until
-from finops.pipeline import alerting, exports, forecasts, ingest, placement, reconciliation, tables, tokens
+from finops.pipeline import (
+    alerting,
+    anomalies,
+    exports,
+    forecasts,
+    ingest,
+    placement,
+    reconciliation,
+    scenarios,
+    tables,
+    tokens,
+)
 from finops.reconciliation import NO_INVOICE, TIED_OUT, Reconciliation
 from finops.store import Lake
 from reports.views.movement import coverage, month_of
@@ -62,8 +73,9 @@ def run(config: Config, lake: Lake, *, today: date, say: Say) -> RunSummary:
     tied = reconciliation.reconcile(lake, today=today)
     usage = tokens.tie_out(config, lake)
     forecast = forecasts.refresh(config, lake, say=say)
-    placement.write_missing_scenarios(config, lake, say=say)
+    scenarios.write_missing_scenarios(config, lake, say=say)
     plans = placement.refresh(config, lake, say=say)
+    unusual = anomalies.refresh(config, lake, say=say)
     alerts = alerting.raise_alerts(config, lake, say=say, today=today)
     written = exports.export(config, lake, say=say)
     lines = [
@@ -73,6 +85,7 @@ def run(config: Config, lake: Lake, *, today: date, say: Say) -> RunSummary:
         *(Line("Tokens", text) for text in tokens.summary(config, lake, today=today, tied=usage)),
         *(Line("Forecast", text) for text in [*_landing(config, lake), *forecasts.summary(forecast)]),
         *(Line("Placement", text) for text in placement.summary(plans)),
+        *(Line("Anomalies", text) for text in anomalies.summary(unusual)),
         *(Line("Alerts", text) for text in alerting.summary(alerts)),
     ]
     off = ~tied.rows["status"].is_in([TIED_OUT, NO_INVOICE])

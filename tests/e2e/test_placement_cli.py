@@ -15,7 +15,7 @@ import pytest
 from finops import schema as s
 from finops.cli.main import run
 from finops.config import Config
-from finops.pipeline import placement
+from finops.pipeline import scenarios
 from finops.pipeline.totals import Batch
 from finops.store import Lake
 from optimizer.document import load_scenario
@@ -135,7 +135,7 @@ def test_use_cases_of_any_name_get_their_own_workload(finops: Run, fill: Callabl
     fill(spend_rows(*(STORAGE | {s.USE_CASE: name, s.EFFECTIVE_COST: 100 - k} for k, name in enumerate(many))))
     made = json.loads(finops("scenario", "new"))
     names = [w["workload"] for w in made["workloads"]]
-    assert len(names) == len(set(names)) == placement.MOST_WORKLOADS + 1
+    assert len(names) == len(set(names)) == scenarios.MOST_WORKLOADS + 1
     assert names[-1] == "everything-else"
     assert Decimal(made["placed"]) == Decimal(made["spend_total"])
     assert json.loads(finops("optimize", "hosting", "--gap", 0.05))["plans"][0]["status"] == "optimal"

@@ -12,7 +12,7 @@ import pytest
 from connectors.demo import gpu_usage, write
 from finops.config import Config, load_config
 from finops.pipeline.ingest import ingest
-from finops.pipeline.placement import measure
+from finops.pipeline.scenarios import measure
 from finops.pipeline.rightsizing import RightSizing, rightsizing
 from finops.store import Lake
 from optimizer.resized import apply
