@@ -174,6 +174,9 @@ def _group(
 ) -> Group:
     label, _, instance_type, accelerator = part.select(_KEY).row(0)
     known = rules.accelerators.get(machine(instance_type)) if instance_type else None
+    if known and known.count < 1:  # a device of such a machine is the part of an accelerator that it has
+        whole = pl.col("running") >= 1
+        part = part.with_columns(pl.when(whole).then(pl.col(c) * known.count).otherwise(c) for c in ("running", "used"))
     by_machine = part.group_by("resource", "hour").agg(pl.col("running", "used").sum(), pl.col("highest").max())
     accelerators = float(known.count) if known else float(by_machine["running"].max() or 1)  # type: ignore[arg-type]
     busy = by_machine.filter(pl.col("highest") >= idle_ratio)

@@ -35,7 +35,7 @@ def _group(dice: random.Random, number: int) -> Group:
     purpose = dice.choice(["inference", "training", "fine_tuning", "development", "unknown", None])
     count, days = dice.randint(1, 9), dice.choice([5, 20, 28, 28, 28])
     peak = dice.choice([0.0, 0.003, 0.02, 0.1, 0.3, 0.6, 0.9])
-    office, per_device = dice.random() < 0.4, machine.accelerators > 1 and dice.random() < 0.4
+    office, per_device = dice.random() < 0.4, machine.accelerators > 1 and dice.random() < 0.7
     busy_devices = dice.randint(1, int(machine.accelerators)) if per_device else machine.accelerators
     hours = []
     for hour in range(24 * days):

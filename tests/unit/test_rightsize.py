@@ -106,6 +106,16 @@ def test_idle_devices_of_a_machine_make_it_smaller() -> None:
     assert found(replace(one, used_accelerators=4.0, machine_peak=3.2)).status == "right"
 
 
+def test_a_part_of_an_accelerator_is_a_device_too() -> None:
+    """Machines with a third of an A10 each, watched as one device each, are counted by what they have."""
+    third = group(0.2, instance_type="Standard_NV12ads_A10_v5", accelerator="A10-24GB", accelerators=1 / 3,
+                  used_accelerators=1.0, provider="azure", region="eastus")  # fmt: skip
+    hours = tuple(h._replace(used=0.2 * 4 / 3, running=4 / 3) for h in third.hours)
+    advice = found(replace(third, hours=hours)).advice[0]
+    assert (advice.before, advice.action) == ("4 x Standard_NV12ads_A10_v5", "fewer")
+    assert advice.kept == pytest.approx(2 / 3)
+
+
 def test_linked_accelerators_stay_together() -> None:
     """Eight H100 with NVLink at 5 % are not taken apart: fewer machines, or nothing, never single H100."""
     linked = group(0.05, purpose="training", machines=1, instance_type="p5.48xlarge", accelerator="H100-80GB",
