@@ -31,11 +31,14 @@ STEPS: Final = (
 )  # fmt: skip
 TOKENS_PER_UNIT: Final = {
     "aws.sonnet": 1e3, "aws.novalite": 1e3, "aws.novapro": 1e3, "aws.haiku": 1e6, "azure.gpt41": 1.0,
-    "azure.gpt5codex": 1.0, "azure.embed3": 1.0,
+    "azure.gpt5codex": 1.0, "azure.embed3": 1.0, "gcp.flash": 1.0, "gcp.pro": 1.0,
 }  # fmt: skip
 """Models of the clouds: how many tokens one consumed unit of their SKUs is."""
-HOSTED_GPUS: Final = {"aws.sm.g5": 1.0, "aws.sm.g5.eu": 1.0, "aws.sm.p4d": 8.0}
-"""Accelerators of machines that the offer book does not list."""
+HOSTED_GPUS: Final = {
+    "aws.sm.g5": 1.0, "aws.sm.g5.eu": 1.0, "aws.sm.p4d": 8.0, "gcp.a2.gpu": 1.0, "gcp.g2.gpu.spot": 1.0,
+    "gcp.tpu.v5e": 1.0, "gcp.vertex.a100": 1.0,
+}  # fmt: skip
+"""Accelerators of what the offer book does not list, or sells with a machine's cores and memory apart."""
 _ROWS: Final[dict[str, pl.DataType]] = {
     **dict.fromkeys(("family", "line", "item", "kind", "part"), pl.String()), "month": pl.Date(),
     "quantity": pl.Float64(), "amount": pl.Float64(),
@@ -133,7 +136,8 @@ def _clouds(shown: pl.DataFrame) -> pl.DataFrame:
     )
     model = pl.col(SKU).str.replace(r"\.(in|out|read|write)$", "")
     per_unit = model.replace_strict(TOKENS_PER_UNIT, default=None, return_dtype=pl.Float64)
-    gpus = pl.coalesce(pl.col(SKU).replace_strict(HOSTED_GPUS, default=None, return_dtype=pl.Float64), "gpus")
+    listed = pl.when(~pl.col(SKU).str.contains(r"\.(core|ram)\b")).then("gpus")
+    gpus = pl.coalesce(pl.col(SKU).replace_strict(HOSTED_GPUS, default=None, return_dtype=pl.Float64), listed)
     usage = (pl.col("category") == "Usage") & pl.col("charge_class").is_null()
     committed, unused = pl.col("commitment").is_not_null(), (pl.col("commitment_status") == "Unused").fill_null(False)
     who = pl.concat_str(
