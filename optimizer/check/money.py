@@ -129,7 +129,9 @@ def cost(v: View) -> Iterator[Finding]:
         + sum((a * terms.discount_factor(s, t) for (_, t, c), a in used.items() if c == course), Decimal(0))
         for course in v.courses
     ]
-    for stated, expected, course in zip(v.plan.course_costs, of_courses, v.courses, strict=True):
+    if len(v.plan.course_costs) != len(of_courses):
+        yield Finding("cost", "demand scenarios", f"{len(v.plan.course_costs)} costs", f"{len(of_courses)}")
+    for stated, expected, course in zip(v.plan.course_costs, of_courses, v.courses, strict=False):
         if abs(stated - expected) > slack:
             yield Finding("cost", f"demand scenario {s.demand_scenarios[course].name}", f"{stated}", f"{expected:f}")
     weighted = (1 - s.risk_aversion_ratio) * v.plan.cost + s.risk_aversion_ratio * _tail(v, of_courses)
