@@ -110,7 +110,8 @@ def _budget_alert(row: dict[str, Any]) -> Alert:
         period=str(row["period"]), currency=currency, expected=budget, actual=landing, variance_ratio=ratio,
         owner=row["owner"],
         message=f"{what}: {row['period']} {words}, {difference} the budget of {_money(budget, currency)}."
-        + (f" Not counted, for want of a rate: {missing}." if missing else ""),
+        + (f" Not counted, for want of a rate: {missing}." if missing else "")
+        + (f" Converted at the rate of each day, last {row['converted']}." if row["converted"] else ""),
         next_step=_BUDGET_STEPS[status],
     )  # fmt: skip
 

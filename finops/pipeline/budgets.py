@@ -23,12 +23,14 @@ STATUS: Final[dict[str, pl.DataType]] = {
     "budget_id": pl.String(), "scope": pl.String(), "owner": pl.String(), "currency": pl.String(), "cost": pl.String(),
     "period": pl.String(), "budget": s.MONEY, "actual": s.MONEY, "landing": s.MONEY, "variance": s.MONEY,
     "ratio": pl.Float64(), "status": pl.String(), "basis": pl.String(), "not_counted": pl.String(),
+    "converted": pl.String(),
 }  # fmt: skip
 """A budget and how it fares.
 
 actual: spent so far. landing: what the whole period is expected to cost; basis says by what: actual (the period is
 over), forecast, or run_rate. variance = landing - budget; ratio = variance / budget. status: on_track, warn, breach,
-under, planned. not_counted: spend of the scope in a currency without a rate.
+under, planned. not_counted: spend of the scope in a currency without a rate. converted: of the period's spend in other
+currencies, the newest rate of each with its day and source.
 """
 _OVER: Final = " over "
 """Parts the file that edited a budget from the file that it came from, in its source."""
@@ -85,10 +87,11 @@ class _Ledger:
 
 def both_ways(rates: pl.DataFrame) -> pl.DataFrame:
     """The rates, and 1 / rate where the other direction is not given; by day."""
-    given = rates.select("day", "base", "quote", "rate")
+    given = rates.select("day", "base", "quote", "rate", "source")
     turned = given.select(
-        "day", base="quote", quote="base", rate=(pl.lit(Decimal(1), dtype=s.MONEY) / pl.col("rate")).cast(s.MONEY)
-    )
+        "day", base="quote", quote="base", rate=(pl.lit(Decimal(1), dtype=s.MONEY) / pl.col("rate")).cast(s.MONEY),
+        source="source",
+    )  # fmt: skip
     return pl.concat([given, turned]).unique(["day", "base", "quote"], keep="first", maintain_order=True).sort("day")
 
 
@@ -98,6 +101,19 @@ class _Spend:
 
     days: pl.DataFrame
     not_counted: str | None
+    rates: pl.DataFrame
+
+    def converted(self, start: date, end: date) -> str | None:
+        """The newest rate of each other currency from start up to the day before end, in words."""
+        used = self.rates.filter(pl.col(s.CHARGE_DATE).is_between(start, end, closed="left"))
+        newest = used.unique(s.BILLING_CURRENCY, keep="last", maintain_order=True).sort(s.BILLING_CURRENCY)
+        words = [
+            f"{currency} at {float(rate):.6g} of {day} ({source or 'no source'})"
+            for currency, rate, day, source in newest.select(
+                s.BILLING_CURRENCY, "rate", "rate_day", "source"
+            ).iter_rows()
+        ]
+        return ", ".join(words) or None
 
     def total(self, start: date, end: date, *kinds: str) -> Decimal:
         """Cost from start up to the day before end; of all kinds unless some are named."""
@@ -131,7 +147,7 @@ def _spend(ledger: _Ledger, scope: Scope, currency: str, cost: str) -> _Spend:
         .sort(s.CHARGE_DATE)
     )
     rates = ledger.rates.filter(pl.col("quote") == currency).select(
-        "day", pl.col("base").alias(s.BILLING_CURRENCY), "rate"
+        "day", pl.col("base").alias(s.BILLING_CURRENCY), "rate", "source", rate_day="day"
     )
     converted = rows.join_asof(
         rates, left_on=s.CHARGE_DATE, right_on="day", by=s.BILLING_CURRENCY, check_sortedness=False
@@ -145,7 +161,8 @@ def _spend(ledger: _Ledger, scope: Scope, currency: str, cost: str) -> _Spend:
     days = converted.drop_nulls("rate").select(
         s.CHARGE_DATE, "kind", (pl.col("amount") * pl.col("rate")).cast(s.MONEY).alias("amount")
     )
-    return _Spend(days, ", ".join(f"{c} {amount:,.2f}" for c, amount in without.iter_rows()) or None)
+    missing = ", ".join(f"{c} {amount:,.2f}" for c, amount in without.iter_rows()) or None
+    return _Spend(days, missing, converted.filter(~own).drop_nulls("rate_day"))
 
 
 def _fares(
@@ -173,6 +190,7 @@ def _fares(
             "actual": spend.total(period.start, period.end), "landing": landing,
             "variance": None if landing is None else landing - budget, "ratio": None if ratio is None else float(ratio),
             "status": verdict, "basis": basis, "not_counted": spend.not_counted,
+            "converted": spend.converted(period.start, period.end),
         }  # fmt: skip
 
 

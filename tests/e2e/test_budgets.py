@@ -139,10 +139,13 @@ def test_other_currencies_count_at_the_rate_of_their_day(budgeted: Config, lake:
         day_rows(date(2026, 8, 30), date(2026, 9, 1), "100", **{s.BILLING_CURRENCY: "EUR"}),
         day_rows(date(2026, 8, 30), date(2026, 8, 31), "7", **{s.BILLING_CURRENCY: "CHF"}),
     )
-    (budgeted.home / "fx.csv").write_text("day,base,quote,rate\n2026-08-31,EUR,USD,1.5\n2026-08-01,EUR,USD,1.1\n")
+    (budgeted.home / "fx.csv").write_text(
+        "day,base,quote,rate,source\n2026-08-31,EUR,USD,1.5,ECB\n2026-08-01,EUR,USD,1.1,\n"
+    )
     config = budgeted.model_copy(update={"tables": FinanceTables(budgets=Path("budgets.csv"), fx_rates=Path("fx.csv"))})
     found = fares(config, lake)["team=Support", "2026-08"]
     assert (found["actual"], found["not_counted"]) == (310 + 110 + 150, "CHF 7.00")
+    assert found["converted"] == "EUR at 1.5 of 2026-08-31 (ECB)"
     (budgeted.home / "budgets.csv").write_text(
         "scope,period,amount,currency\nteam=Support,2026-08,1,EUR\nall,2026-08,1,CHF\n"
     )

@@ -20,7 +20,7 @@ def status(**changed: object) -> pl.DataFrame:
     row = {
         "scope": "team=Support", "owner": "Ana", "currency": "USD", "period": "2026-10", "budget": Decimal(1000),
         "actual": Decimal(900), "landing": Decimal(1200), "ratio": 0.2, "status": "breach", "basis": "forecast",
-        "cost": "effective", "not_counted": None,
+        "cost": "effective", "not_counted": None, "converted": None,
     }  # fmt: skip
     return pl.DataFrame([{**row, **changed}])
 
@@ -80,6 +80,8 @@ def test_budget_alert_says_money_scope_and_next_step() -> None:
     assert billed.message.startswith("Team Support (billed cost): 2026-10 is heading for")
     assert billed.message.endswith("budget of USD 1,000.00. Not counted, for want of a rate: CHF 7.00.")
     assert billed.alert_id != alert.alert_id
+    converted = alerts.budget_alerts(status(converted="EUR at 1.16 of 2026-10-30 (ECB)"))[0]
+    assert converted.message.endswith(" Converted at the rate of each day, last EUR at 1.16 of 2026-10-30 (ECB).")
     assert alerts.budget_alerts(status(status="on_track")) == alerts.budget_alerts(status(status="planned")) == []
 
 
