@@ -132,6 +132,7 @@ def _document(sizing: RightSizing) -> dict[str, Any]:
             for f in sizing.findings
         ],
         "totals": totals(sizing),
+        "unwatched": sizing.unwatched.to_dicts(),
         "days": None if window is None else {"from": window.start, "to_excluded": window.end},
         "settings": asdict(sizing.settings),
     }
@@ -157,6 +158,8 @@ def _tell(sizing: RightSizing, say: Any) -> None:
             say(f"{finding.group.name}: {advice.reason}")
         if not finding.advice:
             say(f"{finding.group.name}: {finding.status.replace('_', ' ')}: {finding.words}")
+    for use, accelerator, currency, cost in sizing.unwatched.iter_rows():
+        say(f"{use}: nobody watches its {accelerator}, {cost:,.2f} {currency} a month")
     for total in totals(sizing):
         say(
             f"in all {total['cost_before']:,.2f} {total['currency']} a month, {total['saving']:,.2f} of it not needed; "

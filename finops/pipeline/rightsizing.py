@@ -27,6 +27,8 @@ UNUSED_RATIO: Final = Decimal("0.95")
 BY: Final = ("group_name", "resource_id", "resource_name", "team")
 _KEY: Final = ("label", "account_id", "instance_type", "accelerator")
 _CENT: Final = Decimal("0.01")
+_UNWATCHED: Final = {"use": pl.String(), "accelerator": pl.String(), "currency": pl.String(), "cost": s.MONEY}
+_USE: Final = pl.coalesce("use_case", "team", pl.lit("unassigned"))
 _FACTS: Final = {
     "purpose": s.PURPOSE, "use_case": s.USE_CASE, "team": s.TEAM, "provider": s.SERVICE_PROVIDER_NAME,
     "region": s.REGION_ID, "hosting": s.HOSTING, "currency": s.BILLING_CURRENCY, "model": s.ACCELERATOR_MODEL,
@@ -43,11 +45,15 @@ class Window:
 
 @dataclass(frozen=True)
 class RightSizing:
-    """The findings, the days they rest on, and the settings."""
+    """The findings, the days they rest on, the settings, and the cloud accelerators that nobody watches.
+
+    unwatched: use, accelerator, currency and cost a month, the dearest first.
+    """
 
     findings: tuple[Finding, ...]
     window: Window | None
     settings: Settings
+    unwatched: pl.DataFrame
 
 
 def rightsizing(
@@ -66,7 +72,7 @@ def rightsizing(
     usage = lake.scan("gpu_usage")
     window = _window(lake, usage, days)
     if window is None:
-        return RightSizing((), None, settings)
+        return RightSizing((), None, settings, pl.DataFrame(schema=_UNWATCHED))
     offers = load_offers(OwnPrices.of(config).offers)
     rules = load_rules(tuple(config.path(path) for path in config.classification.rules))
     label = pl.coalesce(by, "resource_name", "resource_id")
@@ -74,9 +80,8 @@ def rightsizing(
     groups = [*_groups(usage.with_columns(label=label), charged, window, offers, rules, settings.idle_ratio)]
     groups += _unused(lake, charged, usage.with_columns(label=label), window, offers)
     places = {(g.provider, g.region) for g in groups}
-    return RightSizing(
-        tuple(rightsize(groups, offered_machines(offers, places), settings, throughput)), window, settings
-    )
+    findings = rightsize(groups, offered_machines(offers, places), settings, throughput)
+    return RightSizing(tuple(findings), window, settings, _unwatched(charged, usage, window))
 
 
 def _window(lake: Lake, usage: pl.LazyFrame, days: int) -> Window | None:
@@ -201,7 +206,7 @@ def _group(
         accelerators=accelerators,
         accelerator_memory_gib=own_memory,
         purpose=_main(billed, "purpose"),
-        use=_main(billed.with_columns(pl.coalesce("use_case", "team", pl.lit("unassigned")).alias("use")), "use"),
+        use=_main(billed.with_columns(use=_USE), "use"),
         team=_main(billed, "team"),
         hosting=_main(billed, "hosting") or "cloud",
         hours=hours,
@@ -317,6 +322,21 @@ def _idle(history: pl.DataFrame) -> dict[str, Any]:
     last_used = used["day"].max()
     idle = unused if last_used is None else unused.filter(pl.col("day") > last_used)
     return {"idle_since": idle["day"].min(), "idle_cost": _sum(idle["cost"]).quantize(_CENT)} if len(idle) else {}
+
+
+def _unwatched(charged: pl.DataFrame, usage: pl.LazyFrame, window: Window) -> pl.DataFrame:
+    """What accelerators cost a month that no row of utilisation was ever of; unused commitments are no machines."""
+    watched = usage.select(resource=pl.col("resource_id").str.to_lowercase()).unique().collect(engine="streaming")
+    costs = (
+        charged.filter(pl.col("hosting") == "cloud", pl.col("status").ne_missing("Unused"))
+        .join(watched, on="resource", how="anti")
+        .group_by(use=_USE, accelerator="model", currency="currency")
+        .agg(pl.col("cost").sum())
+    )
+    days = (window.end - window.start).days
+    monthly = [(cost * MONTH_DAYS / days).quantize(_CENT) for cost in costs["cost"]]
+    costs = costs.with_columns(pl.Series("cost", monthly, dtype=s.MONEY)).filter(pl.col("cost") > 0)
+    return costs.sort("cost", "use", descending=[True, False])
 
 
 # --------------------------------------------------------------------------------------------------------------- offers

@@ -305,7 +305,7 @@ def test_work_that_moves_becomes_a_workload_of_its_accelerator() -> None:
 # ------------------------------------------------------------------------------------------------------------- command
 @pytest.fixture
 def watched(home: Path, tmp_path: Path, load: Callable[..., list[Batch]]) -> Path:
-    """Two g5.2xlarge for twenty days, one busy and one idle, with what they cost."""
+    """Three g5.2xlarge for twenty days with what they cost: one busy, one idle, and one that nobody watches."""
     days = [date(2026, 9, d) for d in range(1, 21)]
     machine = {"SkuPriceDetails": '{"InstanceType": "g5.2xlarge"}', "RegionId": "us-east-1", "ConsumedUnit": "Hours",
                "ConsumedQuantity": "24", "PricingCategory": "Standard", "ServiceSubcategory": "Virtual Machines",
@@ -313,7 +313,7 @@ def watched(home: Path, tmp_path: Path, load: Callable[..., list[Batch]]) -> Pat
     rows = [
         {**machine, "ResourceId": r, "Tags": '{"purpose": "inference"}', "ChargePeriodStart": f"{d}T00:00:00Z",
          "ChargePeriodEnd": f"{d.replace(day=d.day + 1)}T00:00:00Z"}
-        for d in days for r in ("i-1", "i-2")
+        for d in days for r in ("i-1", "i-2", "i-3")
     ]  # fmt: skip
     bill = tmp_path / "bill.csv"
     focus_rows(*rows).write_csv(bill)
@@ -341,6 +341,9 @@ def test_the_command_joins_use_and_bill(watched: Path, capsys: pytest.CaptureFix
     assert [(r["group"], r["action"], r["saving"]) for r in rows] == [("ranking-2", "stop", "730")]
     assert {g["group"]: g["status"] for g in document["groups"]} == {"ranking-1": "right", "ranking-2": "change"}
     assert document["totals"] == [{"currency": "USD", "cost_before": "1460", "cost_after": "730", "saving": "730"}]
+    assert document["unwatched"] == [
+        {"use": "unassigned", "accelerator": "A10G-24GB", "currency": "USD", "cost": "521.43"}
+    ]
     assert document["days"] == {"from": "2026-08-24", "to_excluded": "2026-09-21"}
 
 
