@@ -364,6 +364,20 @@ _TABLES = (
         "alert_id",
     ),
     _table(
+        "anomalies",
+        {"anomaly_id": _TEXT, "state": _TEXT, "scope": _TEXT, "kind": _TEXT, "cause": _TEXT, "known": _TEXT,
+         "first_day": _DATE, "told_on": _DATE, "last_day": _DATE, "ongoing": pl.Boolean(), "currency": _TEXT,
+         "expected": MONEY, "actual": MONEY, "excess": MONEY, "daily_excess": MONEY, "score": _REAL, "message": _TEXT,
+         "next_step": _TEXT, "first_seen_at": TIME, "updated_at": TIME, "run_id": _TEXT},
+        "anomaly_id",
+    ),
+    _table(
+        "feedback",
+        {"about": _TEXT, "id": _TEXT, "verdict": _TEXT, "scope": _TEXT, "currency": _TEXT, "size": MONEY,
+         "note": _TEXT, "decided_by": _TEXT, "decided_at": TIME},
+        "about id",
+    ),
+    _table(
         "scenarios",
         {"name": _TEXT, "version": _INT, "author": _TEXT, "saved_at": TIME, "body": _TEXT}, "name version",
     ),

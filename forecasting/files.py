@@ -8,6 +8,8 @@ import polars as pl
 from finops.errors import InputError
 from forecasting.series import DATE, INPUT, SERIES, VALUE
 
+TIMES: Final = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+OFFSET_TIME: Final = "%Y-%m-%d %H:%M:%S%.f%:z"
 MISSING: Final = ("", "na", "nan", "null", "none")
 """Texts that stand for a missing day; a zero is written as 0."""
 
@@ -42,6 +44,44 @@ def read_csv(path: Path, *, date: str, value: str, series: str | None = None) ->
     _check(path, rows, unreadable, "value_text", value, "a number like 1234.5, or nothing for a missing day")
     _check(path, rows, pl.col(SERIES).is_null(), SERIES, series or value, "the name of a series in every row")
     return rows.select(pl.col(name).cast(kind) for name, kind in INPUT.items())
+
+
+def read_timed(path: Path, *, date: str, value: str) -> pl.DataFrame:
+    """The rows of a CSV file of any step, in their order: `timestamp` as written, `time`, and `value`, null if missing.
+
+    Raises InputError as read_csv does; a time is YYYY-MM-DD, with or without HH:MM, seconds and an offset, and the
+    file begins with the oldest row.
+    """
+    table = _text_table(path)
+    absent = [name for name in (date, value) if name not in table.columns]
+    if absent:
+        raise InputError(
+            f"{path} has no column {', '.join(absent)}",
+            expected=f"one of its columns: {', '.join(table.columns)}",
+            next_step="correct --date or --value",
+        )
+    written = pl.col(date).str.strip_chars().str.replace("T", " ", literal=True).str.replace(r"Z$", "+00:00")
+    times = [written.str.to_datetime(form, time_unit="ms", strict=False) for form in TIMES]
+    offset = written.str.to_datetime(OFFSET_TIME, time_unit="ms", strict=False, time_zone="UTC")
+    text = pl.col(value).str.strip_chars()
+    missing = pl.col(value).is_null() | text.str.to_lowercase().is_in(MISSING)
+    rows = table.select(
+        pl.col(date).alias("timestamp"),
+        pl.coalesce(*times, offset.dt.replace_time_zone(None)).alias("time"),
+        pl.when(~missing).then(text).cast(pl.Float64, strict=False).alias(VALUE),
+        (~missing).alias("given"),
+        pl.col(value).alias("value_text"),
+    ).with_row_index("row", offset=2)
+    _check(path, rows, pl.col("time").is_null(), "timestamp", date, "a time like 2026-11-21 14:05:00")
+    unreadable = pl.col("given") & ~pl.col(VALUE).is_finite().fill_null(False)
+    _check(path, rows, unreadable, "value_text", value, "a number like 1234.5, or nothing where it is missing")
+    if rows["time"][0] > rows["time"][-1]:
+        raise InputError(
+            f"{path} ends at {rows['timestamp'][-1]}, before {rows['timestamp'][0]} of its first row",
+            expected="the oldest row first",
+            next_step="sort the file by time",
+        )
+    return rows.select("timestamp", "time", VALUE)
 
 
 def _text_table(path: Path) -> pl.DataFrame:

@@ -44,7 +44,7 @@ SLOWLY: Final = 0.4
 """What was off by this share three days ago already did not jump."""
 MOVER: Final = 0.5
 """What changed by less than this share of itself did not move anywhere."""
-HOME: Final = 0.8
+HOME: Final = 0.6
 """A home of a part holds this share of its difference."""
 WEEKS: Final = 4
 
@@ -99,14 +99,17 @@ class Incident:
         return self.usual[weekdays]
 
 
-def find(costs: Costs, groupings: Sequence[tuple[str, ...]], homes: Sequence[tuple[str, ...]]) -> list[Incident]:
+def find(
+    costs: Costs, groupings: Sequence[tuple[str, ...]], homes: Sequence[Sequence[tuple[str, ...]]]
+) -> list[Incident]:
     """All incidents, oldest first; those of a day are the same whatever came after it but for their last day and kind.
 
     groupings: dimensions whose values make the parts that are looked at. homes: dimensions within which cost may move
-    from one part to another without being an incident.
+    from one part to another without being an incident, near ones before far ones.
     """
-    parts = _parts(costs.labels, groupings)
-    if not parts or len(costs.days) <= PROBATION_DAYS:
+    least = LEAST_RATIO * _usual_total(costs.values.sum(axis=1))
+    parts = [p for p in _parts(costs.labels, groupings) if _is_large(p, costs.values, least)]
+    if not parts:
         return []
     member = np.zeros((len(costs.labels), len(parts)))
     for i, part in enumerate(parts):
@@ -120,12 +123,11 @@ def find(costs: Costs, groupings: Sequence[tuple[str, ...]], homes: Sequence[tup
     score = np.where(series < expected, np.fmin(score, before), score)  # one low day costs nobody anything
     score[:, [bool(costs.fees[part.members].any()) for part in parts]] = 0.0
     score = np.where(later, 0.0, np.fmax(score, _new(series)))
-    least = LEAST_RATIO * _usual_total(costs.values.sum(axis=1))
     score = np.where(np.abs(series - _usual(series)) < least[:, None], 0.0, score)
     told = np.stack(
         [alarms(column, calm=DAILY_CALM, quiet=DAILY_CALM_DAYS, again=GRAVER) for column in score.T], axis=1
     )
-    search = _Search(costs, parts, score, _parts(costs.labels, homes), least, [])
+    search = _Search(costs, parts, score, [_parts(costs.labels, level) for level in homes], least, [])
     for day in np.flatnonzero(told.any(axis=1)):
         search.judge(int(day), np.flatnonzero(told[day]))
     return [search.as_of_now(found) for found in search.found]
@@ -136,7 +138,7 @@ class _Search:
     costs: Costs
     parts: list[Part]
     score: Floats
-    homes: list[Part]
+    homes: list[list[Part]]
     least: Floats
     found: list[Incident]
 
@@ -201,17 +203,23 @@ class _Search:
     def _in_its_home(self, part: Part, day: int, excess: Floats) -> Part | None:
         """The part; or its home where others of it moved the other way, None where that cancels out: a mere move.
 
-        The first home that holds most of the part's difference is its own.
+        Its homes are those of the first level that hold most of its difference.
         """
         if self.costs.waste[part.members].all():
             return part
         movers = np.abs(excess) >= MOVER * np.fmax(self.costs.values[day], self.costs.values[day] - excess)
-        home = next((h for h in self.homes if _shares(part, h.members, excess, share=HOME)), part)
-        moved = np.where(movers, excess, 0.0)[home.members]
-        rose, fell = float(moved[moved > 0].sum()), float(-moved[moved < 0].sum())
-        if min(rose, fell) < COUNTER * max(rose, fell) or not rose:
+        moved = np.where(movers, excess, 0.0)
+        if abs(moved[part.members].sum()) < SHARED * abs(excess[part.members].sum()):
             return part
-        return None if abs(rose - fell) < SHIFT * max(rose, fell) else home
+        holding = ([h for h in level if _shares(part, h.members, excess, share=HOME)] for level in self.homes)
+        for home in next((homes for homes in holding if homes), []):
+            inside = moved[home.members]
+            rose, fell = float(inside[inside > 0].sum()), float(-inside[inside < 0].sum())
+            if abs(rose - fell) < SHIFT * max(rose, fell):
+                return None
+            if min(rose, fell) >= COUNTER * max(rose, fell):
+                return home
+        return part
 
     def _incident(self, part: Part, day: int, score: float, excess: Floats) -> Incident:
         own = _weekly(self.costs.values[:, part.members].sum(axis=1), self.costs.days, day)
@@ -285,7 +293,8 @@ def _rate_scores(costs: Costs, member: Floats, later: Flags) -> Floats:
     known = counted & (quantities > 0) & ~later
     np.divide(costs.values @ member, quantities, out=rates, where=known)
     score = np.zeros_like(rates)
-    score[:, counted] = daily_scores(rates[:, counted], costs.days)[1]
+    if counted.any():
+        score[:, counted] = daily_scores(rates[:, counted], costs.days)[1]
     return score
 
 
@@ -295,6 +304,12 @@ def _usual(series: Floats) -> Floats:
     for week in range(1, WEEKS + 1):
         past[7 * week :, :, week - 1] = series[: -7 * week]
     return np.nan_to_num(row_medians(past.reshape(-1, WEEKS)).reshape(series.shape))
+
+
+def _is_large(part: Part, values: Floats, least: Floats) -> bool:
+    """Whether a part was ever large enough to be off by what counts, once anything is told."""
+    cost = np.abs(values[PROBATION_DAYS:, part.members].sum(axis=1))
+    return bool((cost >= least[PROBATION_DAYS:]).any())
 
 
 def _usual_total(total: Floats) -> Floats:

@@ -12,7 +12,7 @@ from finops import alerts as rules
 from finops import schema as s
 from finops.config import Config
 from finops.freshness import settled_until
-from finops.pipeline import tokens
+from finops.pipeline import anomalies, tokens
 from finops.pipeline.budgets import budget_status
 from finops.scope import parse_period
 from finops.store import Lake, again_on_conflict, new_run_id
@@ -37,7 +37,8 @@ class AlertRun:
 
 @again_on_conflict
 def raise_alerts(config: Config, lake: Lake, *, say: Callable[[str], None], today: date | None = None) -> AlertRun:
-    """Judge budgets, unowned AI spend, idle commitments and what tokens cost, and write the table `alerts`.
+    """Judge budgets, unowned AI spend, idle commitments, what tokens cost and the anomalies that the last search found,
+    and write the table `alerts`.
 
     Judged are the month of the newest complete day, the month before it, and the quarters and years that they lie in;
     alerts of older periods stay as they are. The same findings again change nothing.
@@ -59,6 +60,7 @@ def raise_alerts(config: Config, lake: Lake, *, say: Callable[[str], None], toda
             _unpriced(config, lake, (previous, last.replace(day=1))), currency=config.company.currency
         ),
         *rules.price_alerts(tokens.price_changes(config, lake, today=today)),
+        *anomalies.alerts_of(lake.scan("anomalies").collect(), since=previous),
     ]
     held = lake.scan("alerts").collect()
     after = _merged(held, raised, judged | months, run_id=new_run_id())

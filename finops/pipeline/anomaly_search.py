@@ -30,7 +30,7 @@ GROUPINGS: Final = (
 )  # fmt: skip
 """The parts that are watched; of equal ones the first is named."""
 APIS: Final = "apis"
-HOMES: Final = (("use_case",), ("account",), (APIS,))
+HOMES: Final = ((("use_case",), ("account",)), ((APIS,),))
 """Within these cost may move without being an anomaly: from one model or machine to another."""
 UNUSED: Final = "Unused"
 FEE_RATIO: Final = 0.2
