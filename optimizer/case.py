@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from pulp import LpVariable
+
 from finops.errors import FinopsError
 from optimizer import check, costing, feasibility, policies, terms
 from optimizer.plan import Cover, Move, Plan, Presence, Promise, Purchase, Spare, Use
@@ -109,11 +111,7 @@ def extract(program: Program, solution: Solution) -> Plan:
         if (n := _digits(e.varValue)) > 0
         for month in program.period[t]
     )
-    moves = tuple(
-        Move(w, origin, place, t, terms.moving_cost(scenario, scenario.workload(w), origin))
-        for (w, origin, place, t), moved in program.move.items()
-        if round(moved.varValue or 0)
-    )
+    moves = tuple(_moves(program))
     lines = costing.cost_lines(scenario, uses, purchases, promises, covers)
     closing = costing.closing_value(scenario, purchases, promises)
     of_courses = (costing.cost_lines(scenario, uses, purchases, promises, covers, course=s) for s in program.courses)
@@ -136,7 +134,7 @@ def extract(program: Program, solution: Solution) -> Plan:
         presences=tuple(
             Presence(w, place, month)
             for (w, place, t), here in program.z.items()
-            if round(here.varValue or 0)
+            if _is_set(here)
             for month in program.period[t]
         ),
         moves=moves,
@@ -155,6 +153,26 @@ def _uses(program: Program) -> Iterator[Use]:
             for month in program.period[t]:
                 if capacity := _digits(share * program.level(workload, month, s) * peak):
                     yield Use(w, o, month, b, s, capacity)
+
+
+def _moves(program: Program) -> Iterator[Move]:
+    """One move to each location that is new to a workload; the solver may make free ones that lead nowhere."""
+    scenario = program.scenario
+    made: set[tuple[str, str, int]] = set()
+    for (w, origin, place, t), moved in program.move.items():
+        workload = scenario.workload(w)
+        if t:
+            was_here = _is_set(program.z[w, place, program.start[t - 1]])
+        else:
+            was_here = place == terms.location(scenario.option(str(workload.today)))
+        arrives = _is_set(program.z[w, place, t]) and not was_here
+        if _is_set(moved) and arrives and (w, place, t) not in made:
+            made.add((w, place, t))
+            yield Move(w, origin, place, t, terms.moving_cost(scenario, workload, origin))
+
+
+def _is_set(variable: LpVariable) -> bool:
+    return round(variable.varValue or 0) > 0
 
 
 def _digits(value: float | None) -> Decimal:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from optimizer import feasibility
+from optimizer import feasibility, terms
 from optimizer.options import Metered, Option, Rented
 from optimizer.scenario import Scenario, Workload
 
@@ -77,12 +77,13 @@ def follows(policy: Policy, workload: Workload, option: Option, exempted: Collec
 def bridge_until(scenario: Scenario, policy: Policy, workload: Workload, pairs: frozenset[tuple[str, str]]) -> int:
     """The month in which the policy's first own server can stand; before it the workload stays where it is today.
 
-    0 for policies that need no hardware to arrive.
+    A quarter that is decided as one is bridged as a whole. 0 for policies that need no hardware to arrive.
     """
     if policy.kinds != OWNED:
         return 0
     mine = [o for o in scenario.options if (workload.name, o.name) in pairs and permits(policy, workload, o)]
-    return min((m for o in mine if (m := feasibility.first_month(scenario, o)) is not None), default=0)
+    first = min((m for o in mine if (m := feasibility.first_month(scenario, o)) is not None), default=0)
+    return terms.next_period(scenario, first)
 
 
 def bridges(workload: Workload, option: Option) -> bool:

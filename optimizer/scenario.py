@@ -265,6 +265,8 @@ def _problems_of_option(scenario: Scenario, o: Rented | Metered | Reservation | 
         )
     if isinstance(o, Reservation | Server) and o.standing and not o.standing_months_left:
         yield f"option {o.name} has {o.standing} standing but no standing_months_left"
+    if isinstance(o, Reservation | Server) and o.quota is not None and o.standing > o.quota:
+        yield f"option {o.name} has {o.standing} standing, which is more than its quota of {o.quota}"
     if isinstance(o, Server) and o.site is not None and o.site not in {s.name for s in scenario.sites}:
         yield f"option {o.name} stands at the site {o.site}, which is no [[sites]] entry"
     if isinstance(o, Reservation) and o.kind != "monthly" and "term_months" not in o.model_fields_set:
@@ -283,6 +285,8 @@ def _problems_of_commitment(scenario: Scenario, j: SpendCommitment) -> Iterable[
             yield f"spend commitment {j.name} of {j.provider} covers {name}, which is {rented[name]}'s"
     if j.standing and not j.standing_months_left:
         yield f"spend commitment {j.name} has {j.standing} standing but no standing_months_left"
+    if j.quota is not None and j.standing > j.quota:
+        yield f"spend commitment {j.name} has {j.standing} standing, which is more than its quota of {j.quota}"
 
 
 def _problems_of_load(scenario: Scenario) -> Iterable[str]:

@@ -31,6 +31,12 @@ def month_name(scenario: Scenario, month: int) -> str:
     return f"{year + years}-{number + 1:02d}"
 
 
+def next_period(scenario: Scenario, month: int) -> int:
+    """The first month, from a month on, with which a month or quarter begins that is decided as one."""
+    into = month - (scenario.quarters_after_months or month)
+    return month + -into % 3 if into > 0 else month
+
+
 @cache
 def _power(ratio: Decimal, twelfths: Decimal) -> Decimal:
     with localcontext(CONTEXT):

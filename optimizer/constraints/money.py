@@ -32,7 +32,7 @@ def provider_share(p: Program) -> None:
                             for j in p.scenario.spend_commitments
                             if (e := p.e.get((j.name, o.name, p.start[t], b, s))) is not None
                         ]
-                if use or owned:
+                if use or owned or owned_fixed > 0:  # what stood before may be too much by itself
                     p.add("provider_share", (provider, t, s), AT_MOST, use + owned, -owned_fixed)
 
 

@@ -34,7 +34,7 @@ def carbon(p: Program) -> None:
                 for b in p.blocks
                 for x, amount in p.use(o, t, b, s)
             ]
-            if used or standing:
+            if used or standing or limit < 0:  # what stood before may emit too much by itself
                 p.add("carbon", (t, s), AT_MOST, used + standing, limit)
 
 
