@@ -96,8 +96,8 @@ def optimize(
 ) -> list[dict[str, Any]]:
     """Records of the plans for scenario files, in their order; kept in the lake, and solved only where it has none.
 
-    again: solve them all the same. Raises ConfigError for a scenario whose rules cannot be kept together: what conflicts,
-    and what helps.
+    again: solve them all the same. Raises ConfigError for a scenario whose rules cannot be kept together: what
+    conflicts, and what helps.
     """
     scenarios = [load_scenario(path, OwnPrices.of(config)) for path in paths]
     records, new = _plans(config, lake, scenarios, settings, say, again=again)

@@ -15,7 +15,7 @@ import pytest
 from finops import schema as s
 from finops.cli.main import run
 from finops.config import Config
-from finops.pipeline import scenarios
+from finops.pipeline import placement, scenarios
 from finops.pipeline.totals import Batch
 from finops.store import Lake
 from optimizer.document import load_scenario
