@@ -8,10 +8,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
+from azure.storage.blob import ContentSettings
 from filelock import FileLock
 
 from connectors import sync
 from connectors.azure.exports import probe
+from connectors.azure.refusals import said
 from connectors.azure.session import credential
 from connectors.http import Patience
 from finops.errors import CallError, ConfigError, FinopsError, SourceUnreachable
@@ -210,7 +213,7 @@ def test_a_half_written_blob_keeps_the_old_month(ending: str, part: str, stub: A
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "found"),
     [
         (b'{"blobs": [{"blobName', "no whole manifest"),
         (b"[]", "no whole manifest"),
@@ -224,7 +227,7 @@ def test_a_half_written_blob_keeps_the_old_month(ending: str, part: str, stub: A
         (b'{"blobs": [{"blobName": "exports/acme/20261001-20261031/../z.csv"}]}', "which is not there"),
     ],
 )
-def test_a_manifest_that_lists_nothing_usable_is_told(content: bytes, said: str, delivery: Delivery) -> None:
+def test_a_manifest_that_lists_nothing_usable_is_told(content: bytes, found: str, delivery: Delivery) -> None:
     """A half-written manifest, one of another shape and one of other files keep the old month and say why."""
     delivery.pull()
     below = "exports/acme"
@@ -232,7 +235,7 @@ def test_a_manifest_that_lists_nothing_usable_is_told(content: bytes, said: str,
         delivery.stub.put(f"{below}/{name}", b"PK")
     told = b'{"runInfo": {"submittedTime": "2026-11-22"}, ' + content[1:] if content[:1] == b"{" else content
     delivery.stub.put(f"{below}/{IN_OCTOBER}/r/manifest.json", told)
-    assert said in refused(delivery.pull).found
+    assert found in refused(delivery.pull).found
     assert delivery.on_disk() == delivery.expected
 
 
@@ -368,8 +371,10 @@ def test_an_answer_that_takes_too_long_is_asked_for_again(delivery: Delivery) ->
     assert delivery.on_disk() == delivery.expected
 
 
-def test_a_broken_piece_alone_is_asked_for_again(stub: AzureStub, tmp_path: Path) -> None:
+@pytest.mark.parametrize("checksums", [True, False])
+def test_a_broken_piece_alone_is_asked_for_again(checksums: bool, stub: AzureStub, tmp_path: Path) -> None:
     """Of a blob of three pieces the one that broke off: the file is what the container has, to the byte."""
+    stub.checksums = checksums
     delivery = Delivery(stub, tmp_path / "raw", ending="csv")
     (key,) = delivery.deliver(OCTOBER, ids(OCTOBER, 1, 2))
     big = random.Random(1).randbytes(9_000_000)
@@ -380,6 +385,17 @@ def test_a_broken_piece_alone_is_asked_for_again(stub: AzureStub, tmp_path: Path
     delivery.pull()
     assert next(delivery.folder.glob("20*/*/part*")).read_bytes() == big
     assert stub.sent_bytes - sent < 1.5 * len(big)
+
+
+def test_a_blob_that_says_how_it_is_compressed_is_saved_as_it_is(delivery: Delivery) -> None:
+    """A gzipped file whose blob has Content-Encoding gzip stays gzipped on disk, as its listed size and MD5 are."""
+    (key,) = delivery.deliver(OCTOBER, ids(OCTOBER, 1, 4))
+    body = delivery.stub.container.download_blob(key).readall()
+    settings = ContentSettings(content_encoding="gzip")
+    delivery.stub.container.upload_blob(key, body, overwrite=True, content_settings=settings)
+    delivery.pull()
+    assert (delivery.folder / key.partition("acme/")[2]).read_bytes() == body
+    assert delivery.on_disk() == delivery.expected
 
 
 def test_a_container_that_stays_busy_is_told(delivery: Delivery) -> None:
@@ -476,8 +492,14 @@ def test_a_sas_token_reads_the_container(delivery: Delivery, monkeypatch: pytest
     refused(delivery.pull)
 
 
+def test_no_signature_stays_in_a_message() -> None:
+    """Where the SDK quotes the address that it asked, which a SAS token is a part of."""
+    asked = "Max retries exceeded with url: /c?comp=list&sp=rl&sig=a%2Fb%3D&se=2027 (Caused by SSLError)"
+    assert "sp=rl&sig=...&se=2027" in said(ServiceRequestError(asked))
+
+
 @pytest.mark.parametrize(
-    ("settings", "key", "said"),
+    ("settings", "key", "found"),
     [
         ({}, "not-a-key", "neither a SAS token nor an account key"),
         ({}, None, f"the environment variable {KEY_NAME} does not exist"),
@@ -489,7 +511,7 @@ def test_a_sas_token_reads_the_container(delivery: Delivery, monkeypatch: pytest
     ],
 )
 def test_a_wrong_setting_is_told(
-    settings: dict[str, object], key: str | None, said: str, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+    settings: dict[str, object], key: str | None, found: str, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before anything is asked."""
     delivery.settings |= settings
@@ -497,17 +519,17 @@ def test_a_wrong_setting_is_told(
         monkeypatch.delenv(KEY_NAME)
     else:
         monkeypatch.setenv(KEY_NAME, key)
-    assert said in refused(delivery.pull, ConfigError).found
+    assert found in refused(delivery.pull, ConfigError).found
     assert not delivery.stub.asked
 
 
 @pytest.mark.parametrize(
-    ("export", "said"), [("other", "0 other blob(s)"), ("acme/20261001-20261031", "2 other blob(s)")]
+    ("export", "found"), [("other", "0 other blob(s)"), ("acme/20261001-20261031", "2 other blob(s)")]
 )
-def test_an_export_that_is_not_there_is_told(export: str, said: str, delivery: Delivery) -> None:
+def test_an_export_that_is_not_there_is_told(export: str, found: str, delivery: Delivery) -> None:
     """What was looked for, and how much is there instead."""
     delivery.settings["export"] = f"{delivery.stub.root}/exports/{export}"
-    assert said in refused(delivery.pull).found
+    assert found in refused(delivery.pull).found
 
 
 def test_a_container_that_is_not_there_is_told(delivery: Delivery) -> None:
