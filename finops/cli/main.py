@@ -8,6 +8,7 @@ import typer
 
 from finops import __version__
 from finops.cli import (
+    anomalies,
     budgets,
     company,
     export,
@@ -47,6 +48,7 @@ for group in (
     rightsize,
     variance,
     forecast,
+    anomalies,
     placement,
     price,
     offers,
