@@ -43,6 +43,8 @@ class Measured:
     accelerator: str | None
     use: str | None = None
     """The use case, or the team where it has none."""
+    parts: tuple["Measured", ...] = ()
+    """The smaller ones that this one, in money, stands for."""
 
 
 @dataclass(frozen=True)

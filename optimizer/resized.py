@@ -1,6 +1,6 @@
 """Demand on the right-sized base: workloads measured from the bill, less what right-sizing takes off them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 from typing import Final
@@ -10,13 +10,14 @@ from optimizer.draft import Measured
 from optimizer.rightsize import Finding
 
 _UNIT: Final = Decimal("1e-18")
+_ByWorkload = dict[tuple[str | None, str | None], list[Finding]]
 
 
 @dataclass(frozen=True)
 class Resized:
     """Workloads after right-sizing, and what it saves of them: cost before - cost after = saving, to the last digit.
 
-    left_out: findings with changes whose use is in none of the workloads, as small ones are, and changes nothing here.
+    left_out: findings with changes whose use is in none of the workloads, and which change nothing here.
     """
 
     workloads: tuple[Measured, ...]
@@ -29,20 +30,28 @@ def apply(workloads: Sequence[Measured], findings: Iterable[Finding], *, months:
 
     months: what the workloads' units and costs are sums of. A group belongs to the workload of its use case (or team)
     and accelerator, and takes of it the share that its cost is of the workload's; where groups cost more a month than
-    the workload did, they share it whole. Work that moves to another accelerator becomes a workload of its own.
+    the workload did, they share it whole. Work that moves to another accelerator becomes a workload of its own; what
+    a workload in money stands for stays part of it.
     """
-    by_workload: dict[tuple[str | None, str | None], list[Finding]] = {}
+    by_workload: _ByWorkload = {}
     for finding in findings:
         if finding.group.cost is not None:
             by_workload.setdefault((finding.group.use, finding.group.accelerator), []).append(finding)
-    placed = {(workload.use, workload.accelerator) for workload in workloads}
-    left_out = tuple(f for key, found in by_workload.items() if key not in placed for f in found if f.advice)
-    after: list[Measured] = []
     with localcontext(CONTEXT):
-        for workload in workloads:
-            after += _resized(workload, by_workload.get((workload.use, workload.accelerator), []), months)
-        kept = tuple(w for w in after if w.cost > 0)
+        kept = tuple(w for w in _after(workloads, by_workload, months) if w.cost > 0)
+        left_out = tuple(f for found in by_workload.values() for f in found if f.advice)
         return Resized(kept, _cost(workloads) - _cost(kept), left_out)
+
+
+def _after(workloads: Sequence[Measured], by_workload: _ByWorkload, months: int) -> Iterator[Measured]:
+    """The workloads after their findings, each of which is taken by one workload."""
+    for workload in workloads:
+        if workload.parts:
+            parts = tuple(_after(workload.parts, by_workload, months))
+            left = workload.cost - _cost(workload.parts) + _cost(parts)
+            yield replace(workload, units=left, cost=left, parts=parts)
+        else:
+            yield from _resized(workload, by_workload.pop((workload.use, workload.accelerator), []), months)
 
 
 def _resized(workload: Measured, findings: Sequence[Finding], months: int) -> list[Measured]:

@@ -211,7 +211,8 @@ def _measured(rows: pl.DataFrame, cost: str) -> tuple[Measured, ...]:
     own, small = positive[:MOST_WORKLOADS], positive[MOST_WORKLOADS:]
     found = [_of_group(g, cost) for g in own]
     if small:
-        found.append(_in_money(pl.concat(small), cost, name="everything-else", about="smaller use cases together"))
+        rest = _in_money(pl.concat(small), cost, name="everything-else", about="smaller use cases together")
+        found.append(replace(rest, parts=tuple(_of_group(g, cost) for g in small)))
     return tuple(_named(found))
 
 

@@ -298,6 +298,13 @@ def test_work_that_moves_becomes_a_workload_of_its_accelerator() -> None:
     assert after.workloads[0].cost == finding.advice[0].cost_after * 2
     stopped = found(group(0.0))
     assert apply([workload("7080")], [stopped], months=2).workloads == ()
+    rest = replace(workload("50", "T4-16GB"), name="rest", unit="money", units=Decimal(7130), cost=Decimal(7130),
+                   accelerator=None, use=None, parts=(workload("50", "T4-16GB"), workload("7080")))  # fmt: skip
+    small = apply([rest], [stopped], months=2)
+    assert [(w.name, w.units, w.cost) for w in small.workloads] == [("rest", Decimal(50), Decimal(50))]
+    assert (small.saving, small.left_out) == (Decimal(7080), ())
+    twice = apply([workload("7080"), replace(workload("9000"), name="other driver")], [stopped], months=2)
+    assert twice.saving == Decimal(7080), "a finding is taken by one workload"
     elsewhere = apply([workload("50", "T4-16GB")], [stopped], months=2)
     assert (elsewhere.saving, elsewhere.left_out) == (0, (stopped,))
 
