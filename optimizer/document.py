@@ -11,9 +11,11 @@ from pydantic import Field, ValidationError
 from finops.errors import ConfigError
 from finops.prices import OwnPrices
 from optimizer.demand import with_demand_scenarios
+from optimizer.findings import refuse_unaccepted
 from optimizer.offers import SHIPPED, Selection, selected_options
 from optimizer.options import Option, Price, Record
 from optimizer.scenario import Scenario
+from optimizer.throughput import load_throughputs, with_throughputs
 
 LISTS = ("workloads", "options", "sites", "load_blocks", "demand_scenarios", "price_book", "fx_rates")
 
@@ -34,6 +36,8 @@ class _Offered(Record):
     options: tuple[Option, ...] = ()
     price_book: tuple[Selection, ...] = ()
     fx_rates: tuple[ScenarioRate, ...] = ()
+    throughputs: tuple[Path, ...] = ()
+    """CSV files with one's own throughputs, beside the scenario."""
 
 
 def load_scenario(file: Path, own: OwnPrices = SHIPPED) -> Scenario:
@@ -69,7 +73,7 @@ def parse_scenario(text: str, *, name: str, own: OwnPrices = SHIPPED) -> Scenari
         picked = {o.name: o for selection in offered.price_book for o in selected_options(selection, own)}
         currency = str(content.get("currency", "USD"))
         options = [_in_currency(o, currency, offered.fx_rates) for o in (*offered.options, *picked.values())]
-        return with_demand_scenarios(Scenario.model_validate({**content, "options": options}))
+        scenario = Scenario.model_validate({**content, "options": options})
     except ValidationError as error:
         problems = [_problem(document, e) for e in error.errors()]
         raise ConfigError(
@@ -77,6 +81,10 @@ def parse_scenario(text: str, *, name: str, own: OwnPrices = SHIPPED) -> Scenari
             expected="the settings of a scenario: " + ", ".join({**Scenario.model_fields, **_Offered.model_fields}),
             next_step="correct or remove them; `finops scenario new` writes a commented example",
         ) from error
+    tables = load_throughputs(Path(name).parent / path for path in offered.throughputs)
+    complete = with_demand_scenarios(with_throughputs(scenario, tables))
+    refuse_unaccepted(complete, name, own)
+    return complete
 
 
 def _in_currency(option: Any, currency: str, rates: tuple[ScenarioRate, ...]) -> Any:

@@ -78,6 +78,11 @@ def _as_text(column: str, wanted: Iterable[object]) -> list[str]:
     return [str(value) for value in pl.Series([Decimal(str(v)) for v in wanted], dtype=MONEY).cast(pl.String)]
 
 
+def offered_accelerators(own: OwnPrices = SHIPPED) -> set[str]:
+    """The accelerators of which the price book has offers."""
+    return set(_book(own, own.stamps)["accelerator"].drop_nulls())
+
+
 def offered_countries(accelerator: str, own: OwnPrices = SHIPPED) -> set[str]:
     """The countries in which the price book has offers for an accelerator."""
     return set(_book(own, own.stamps).filter(pl.col("accelerator") == accelerator)["country"].drop_nulls())

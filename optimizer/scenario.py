@@ -32,6 +32,13 @@ AREAS = {"EU": EU, "EEA": (*EU, "IS", "LI", "NO")}
 """Areas that a residency may name beside single countries (ISO 3166 codes)."""
 
 
+FindingName = Literal[
+    "zero_demand", "price_of_zero", "unit_mismatch", "unknown_accelerator", "spot_above_on_demand",
+    "reservation_above_on_demand", "longer_term_dearer", "stale_price", "horizon_beyond_prices",
+]  # fmt: skip
+"""What is possible but seldom meant; see optimizer/findings.py."""
+
+
 class LoadBlock(Record):
     """Representative hours of a month: what share of its hours, and how high the load is in them against the mean."""
 
@@ -105,6 +112,13 @@ class Workload(Record):
     """Whose hours `accelerator_hours` counts."""
     units_per_accelerator_hour: dict[str, Annotated[Decimal, Field(gt=0)]] = Field(default_factory=dict)
     """Throughput of one accelerator at the latency that is needed, by accelerator."""
+    model: str | None = None
+    """An open model that could do the work; its published throughputs count where none are stated here."""
+    input_tokens: Annotated[Decimal, Field(gt=0)] = Decimal(1000)
+    output_tokens: Annotated[Decimal, Field(gt=0)] = Decimal(1000)
+    """Of a typical request, to find the published figure that is nearest."""
+    full_load_ratio: Annotated[Decimal, Field(gt=0, le=1)] = Decimal("0.5")
+    """The share of a published full-load throughput that is left at the latency that is needed."""
     spot_share_ratio: Ratio | None = None
     moving: Moving | None = None
     """What each change of location costs; None counts nothing for it."""
@@ -185,6 +199,8 @@ class Scenario(Record):
         DemandScenario(name="expected", probability=Decimal(1), demand_ratio=Decimal(1)),
     )
     uncertainty: Uncertainty | None = None
+    accept_findings: tuple[FindingName, ...] = ()
+    """What is possible but seldom meant, and is meant here; anything else of the kind is refused."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
