@@ -183,9 +183,9 @@ def off_hours(group: Group, settings: Settings) -> frozenset[int]:
     seen = [0] * HOURS_OF_WEEK
     quiet = [True] * HOURS_OF_WEEK
     limit = idle_below(group, settings)
-    for hour in group.hours:
-        seen[hour.of_week] += 1
-        quiet[hour.of_week] &= hour.highest < limit
+    for h in group.hours:
+        seen[h.of_week] += 1
+        quiet[h.of_week] &= h.highest < limit
     off = [q and n >= LEAST_WEEKS for q, n in zip(quiet, seen, strict=True)]
     if all(off) or not any(off):
         return frozenset(range(HOURS_OF_WEEK) if all(off) else ())
