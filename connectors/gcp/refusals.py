@@ -105,13 +105,18 @@ def grant(permission: str, asked: Asked) -> str:
 
 
 def unreachable(error: BaseException, asked: Asked, permission: str) -> SourceUnreachable:
-    """Found, expected and next step for an error that ended a request that needs a permission."""
+    """Found, expected and next step for an error that ended a request.
+
+    permission: what the request needs; none while credentials are looked for.
+    """
     error = cause(error)
-    words = _credentials(error, asked) or _denied(error, asked, permission) or _other(error, asked, permission)
+    words = (
+        _credentials(error, asked, permission) or _denied(error, asked, permission) or _other(error, asked, permission)
+    )
     return SourceUnreachable(f"{asked.who}: {words[0]} ({said(error)})", expected=words[1], next_step=words[2])
 
 
-def _credentials(error: BaseException, asked: Asked) -> tuple[str, str, str] | None:
+def _credentials(error: BaseException, asked: Asked, permission: str) -> tuple[str, str, str] | None:
     """What is wrong with the credentials, if it is they."""
     setting = "`gcp.credentials` of the source in finops.toml"
     if isinstance(error, auth.DefaultCredentialsError):
@@ -119,6 +124,14 @@ def _credentials(error: BaseException, asked: Asked) -> tuple[str, str, str] | N
             "there are no Google credentials in the SDK's usual places (environment, gcloud, metadata server)",
             "credentials that may read the export",
             f"`gcloud auth application-default login`, or name a key file as {setting}, then {asked.again}",
+        )
+    if isinstance(error, OSError | ValueError) and not isinstance(error, auth.GoogleAuthError | http.RequestException):
+        if permission:
+            return None
+        return (
+            "the key file of Google's credentials cannot be read",
+            "a service account's key file (JSON)",
+            f"correct {setting}, then {asked.again}",
         )
     if isinstance(error, auth.GoogleAuthError | api.Unauthorized) and not can_be_tried_again(error):
         return (

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OURS = {"finops", "connectors", "forecasting", "optimizer", "reports", "app"}
-NAMED_BY_USERS = {"boto3", "google-cloud-billing", "azure-mgmt-costmanagement"}
+NAMED_BY_USERS = {"boto3", "azure-mgmt-costmanagement"}
 """The clouds' SDKs, for connectors that fetch."""
 
 
