@@ -145,7 +145,6 @@ def _pools(rows: pl.DataFrame) -> pl.DataFrame:
         pl.col("quantity").filter(usage).sum().alias("used"),
         pl.col("quantity").null_count().alias("unknown"),
         pl.col("taken").sum(),
-        pl.col("taken").min().alias("least"),
         pl.col("exchange").max(),
         pl.col("id").drop_nulls().unique().alias("ids"),
     )
@@ -167,7 +166,7 @@ def _pools(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _used_ratio(pool: dict[str, Any]) -> Decimal | None:
     """Used / committed of a pool; none where what is committed cannot be known."""
-    if pool["least"] < 0 or pool["fees"] <= 0:
+    if pool["taken"] < 0 or pool["fees"] <= 0:
         return None
     if not pool["taken"]:
         return Decimal(0)

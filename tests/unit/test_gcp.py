@@ -171,6 +171,69 @@ def test_credits_without_a_type_go_by_their_name(tmp_path: Path) -> None:
     assert frame[s.COMMITMENT_DISCOUNT_STATUS].to_list() == ["Used", None]
 
 
+# --------------------------------------------------------------------------------------------------------- commitments
+FEE = "Commitment v1: N2 Cpu in Iowa for 1 Year"
+CORE = "N2 Instance Core running in Iowa"
+
+
+def committed(cost: str, credited: str, hours: str, **changes: str) -> Row:
+    """Usage under a resource-based commitment."""
+    given = credit(credited, "COMMITTED_USAGE_DISCOUNT", "Committed Usage Discount: CPU")
+    return usage(cost=cost, credits=given, usage__amount_in_pricing_units=hours, sku__description=CORE, **changes)
+
+
+def fee(cost: str, hours: str, **changes: str) -> Row:
+    """A commitment's fee."""
+    return usage(cost=cost, usage__amount_in_pricing_units=hours, sku__description=FEE, **changes)
+
+
+def by_status(path: Path) -> dict[str | None, Decimal]:
+    """EffectiveCost by status of a commitment."""
+    charges = read(path)
+    assert charges[s.EFFECTIVE_COST].sum() == charges[s.BILLED_COST].sum()
+    return dict(charges.group_by(s.COMMITMENT_DISCOUNT_STATUS).agg(pl.col(s.EFFECTIVE_COST).sum()).iter_rows())
+
+
+def test_corrected_usage_gives_back_what_it_used(tmp_path: Path) -> None:
+    """Usage that a later row negates has used nothing of the fee."""
+    rows = (fee("8", "8"), committed("4", "-4", "4"), committed("-1", "1", "-1"))
+    assert by_status(write_csv(tmp_path / "a.csv", *rows)) == {None: 0, "Used": 3, "Unused": 5}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        (fee("8", "8"), committed("4", "-4", "4", location__region="europe-west4")),
+        (fee("8", "8"), committed("4", "-4", "4", usage__pricing_unit="seconds")),
+        (fee("8", ""), committed("4", "-4", "4")),
+        (fee("8", "8", credits=credit("-1")), committed("4", "-4", "4")),
+    ],
+    ids=["another region", "another unit", "no quantity", "a fee with a credit"],
+)
+def test_a_fee_that_cannot_be_divided_keeps_its_cost(rows: tuple[Row, ...], tmp_path: Path) -> None:
+    """Where nothing says how much of a fee was used, it stays what it is billed as, and no cost is made up."""
+    assert "Unused" not in by_status(write_csv(tmp_path / "a.csv", *rows))
+
+
+def test_a_commitment_that_nothing_used_is_unused(tmp_path: Path) -> None:
+    """A day's fee without any credit is all unused, and the day before has its own ratio."""
+    earlier = {"usage_start_time": "2026-09-02 10:00:00+00:00", "usage_end_time": "2026-09-02 11:00:00+00:00"}
+    rows = (fee("8", "8"), fee("8", "8") | earlier, committed("8", "-8", "8") | earlier)
+    assert by_status(write_csv(tmp_path / "a.csv", *rows)) == {None: 0, "Used": 8, "Unused": 8}
+
+
+def test_spend_based_fees_count_in_the_billing_currency(tmp_path: Path) -> None:
+    """The on-demand cost that a fee buys is stated in USD: the row's rate makes it comparable with credits in EUR."""
+    euro = {"currency": "EUR", "currency_conversion_rate": "0.5", "service.description": "Cloud SQL"}
+    bought = usage(
+        cost="3", usage__amount_in_pricing_units="800", sku__description="Commitment - dollar based v1: Cloud SQL",
+    )  # fmt: skip
+    used = usage(cost="5", credits=credit("-1", "COMMITTED_USAGE_DISCOUNT_DOLLAR_BASE"))
+    path = write_csv(tmp_path / "a.csv", bought | euro, used | euro)
+    # 800 cents of on-demand cost are 4 EUR, of which 1 is used: a quarter of the fee
+    assert by_status(path) == {None: 0, "Used": Decimal("4.75"), "Unused": Decimal("2.25")}
+
+
 # --------------------------------------------------------------------------------------------------------------- warts
 def test_the_invoice_month_decides_the_billing_period(tmp_path: Path) -> None:
     """A late row belongs to the month that invoices it, and is charged on the day of its usage."""
