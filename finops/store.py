@@ -171,13 +171,16 @@ class Lake:
         if table.name not in versions:
             return pl.LazyFrame(schema=table.columns)
         frame = self._scan_version(table.name, versions[table.name])
-        if dict(frame.collect_schema()) != table.columns:
+        self._refuse_other_columns(table, frame)
+        return frame.select(*table.columns)
+
+    def _refuse_other_columns(self, table: LakeTable, held: pl.LazyFrame) -> None:
+        if dict(held.collect_schema()) != table.columns:
             raise LakeError(
                 f"the table {table.name} of {self.uri} has other columns than this version writes",
                 expected="a lake of this version's schema",
                 next_step="ingest into a new home, or use the version of finops that wrote this one",
             )
-        return frame.select(*table.columns)
 
     def _scan_version(self, name: str, version: int) -> pl.LazyFrame:
         table = self._opened.get(name)
@@ -240,7 +243,9 @@ class Transaction:
                 next_step="cast or add them before the write",
             )
         held = self._written.get(table.name) or self._healed(table)
-        if held is None:
+        if held is not None:
+            self._lake._refuse_other_columns(table, pl.scan_delta(held))
+        else:
             options = {"configuration": TABLE_CONFIGURATION}
             if table.partitions:
                 options["partition_by"] = list(table.partitions)

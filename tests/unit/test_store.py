@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,21 @@ def test_a_frame_of_other_columns_is_refused(lake: Lake, wrong: pl.DataFrame) ->
     with pytest.raises(CallError, match="for the table budgets"), lake.transaction("test") as tx:
         tx.replace("budgets", wrong)
     assert lake.versions() == {}
+
+
+def test_a_lake_of_another_version_is_neither_read_nor_written(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that has other columns than this version's is named, by who reads and by who writes, and stays."""
+    with lake.transaction("test") as tx:
+        tx.replace("budgets", budget("x"))
+    table = s.TABLES["budgets"]
+    wider = replace(table, columns=table.columns | {"approved_by": pl.String()})
+    monkeypatch.setitem(s.TABLES, "budgets", wider)
+    rows = budget("y").with_columns(pl.lit("me").alias("approved_by"))
+    with pytest.raises(LakeError, match="budgets of .* has other columns"):
+        lake.scan("budgets")
+    for how in ("append", "replace"):
+        with pytest.raises(LakeError, match="budgets of .* has other columns"), lake.transaction("test") as tx:
+            getattr(tx, how)("budgets", rows)
 
 
 def test_a_second_writer_waits_and_then_says_so(lake: Lake, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
