@@ -10,6 +10,7 @@ from typing import Any
 from optimizer import terms
 from optimizer.comparison import PolicyResult, RulePrice, Warned
 from optimizer.explanation import cash_by_workload, work_by_option
+from optimizer.findings import accepted_findings
 from optimizer.options import Metered, Option, Rented, Reservation
 from optimizer.placement import Placement
 from optimizer.plan import Plan
@@ -25,9 +26,10 @@ def record_of(placement: Placement) -> dict[str, Any]:
     capex, closing_value; conflict (words) and relaxations where there is no plan; policies [{policy, title, status,
     reason, cost, cash, capex, gap_ratio, cumulative_cash}], crossings, warnings; workloads [{workload, unit, today,
     cash, chosen, runner_up, runner_up_extra, note}]; schedule [{month, workload, option, hosting, provider, units,
-    work_ratio, cash}]; purchases; options (with price, source and date); exclusions; rule_prices; promises (spend
-    commitments entered); moves; demand_scenarios with their cost; dropped (options never better than another); swings
-    (the tornado) and flips (between which multiples of demand or use the main hosting becomes another); risk.
+    work_ratio, cash}]; purchases; options (with price, source and date); exclusions; findings (those accepted);
+    rule_prices; promises (spend commitments entered); moves; demand_scenarios with their cost; dropped (options never
+    better than another); swings (the tornado) and flips (between which multiples of demand or use the main hosting
+    becomes another); risk.
     """
     scenario, plan = placement.scenario, placement.plan
     return {
@@ -68,6 +70,7 @@ def record_of(placement: Placement) -> dict[str, Any]:
             {"workload": e.workload, "option": e.option, "rule": e.rule, "reason": e.reason}
             for e in placement.exclusions
         ],
+        "findings": [{"name": f.name, "text": f.message} for f in accepted_findings(scenario)],
         "rule_prices": [_rule_price(scenario, r) for r in placement.rule_prices],
         "promises": [
             {

@@ -255,6 +255,7 @@ def _problems(scenario: Scenario) -> Iterable[str]:
         yield from _problems_of_option(scenario, o)
     for j in scenario.spend_commitments:
         yield from _problems_of_commitment(scenario, j)
+    yield from _problems_of_shares(scenario)
     yield from _problems_of_load(scenario)
 
 
@@ -303,6 +304,13 @@ def _problems_of_commitment(scenario: Scenario, j: SpendCommitment) -> Iterable[
         yield f"spend commitment {j.name} has {j.standing} standing but no standing_months_left"
     if j.quota is not None and j.standing > j.quota:
         yield f"spend commitment {j.name} has {j.standing} standing, which is more than its quota of {j.quota}"
+
+
+def _problems_of_shares(scenario: Scenario) -> Iterable[str]:
+    shares = scenario.rules.provider_share_ratio
+    left = 1 - sum(shares.values(), Decimal(0))
+    if left > 0 and {o.provider for o in scenario.options} <= shares.keys() and scenario.options:
+        yield f"the shares of {', '.join(shares)}, which are all providers, leave {left} of the cost to nobody"
 
 
 def _problems_of_load(scenario: Scenario) -> Iterable[str]:

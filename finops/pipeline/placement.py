@@ -19,6 +19,7 @@ from finops.execution import executor
 from finops.prices import OwnPrices
 from finops.store import Lake, again_on_conflict
 from optimizer.document import load_scenario
+from optimizer.findings import accepted_findings
 from optimizer.placement import Placement, place
 from optimizer.record import record_of
 from optimizer.scenario import Scenario
@@ -118,6 +119,8 @@ def settings_of(config: Config, *, time_limit_s: float | None = None, gap_ratio:
 
 
 def _placed(config: Config, scenario: Scenario, settings: Settings, say: Say) -> Placement:
+    for finding in accepted_findings(scenario):
+        say(f"{scenario.name}: accepted although {finding.message}")
     with executor(workers=config.execution.workers, scheduler=config.execution.scheduler) as pool:
         return place(scenario, settings=settings, pool=pool, say=say)
 

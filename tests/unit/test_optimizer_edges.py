@@ -11,6 +11,7 @@ STOOD: dict[str, Any] = {
     "workloads": [chat(today=None)],
     "options": [
         server(site=None, standing=2, standing_months_left=12, lead_time_months=24, grid_kg_per_kwh="0.4"),
+        api(unit="thousand_requests"),
     ],
     "sites": [],
 }

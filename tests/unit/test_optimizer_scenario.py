@@ -4,18 +4,22 @@ import csv
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, get_args
 
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from finops.errors import ConfigError
 from finops.prices import load_offers
 from optimizer import feasibility, terms
 from optimizer.document import load_scenario, parse_scenario
 from optimizer.feasibility import exclusions, feasible_pairs, lifted, stated_rules
+from optimizer.findings import accepted_findings, findings, refuse_unaccepted
 from optimizer.offers import Selection, selected_options
 from optimizer.options import Reservation, Server
-from tests.placement import api, chat, rented, reserved, scenario, server, training
+from optimizer.scenario import FindingName, Scenario
+from tests.placement import STATED, api, chat, promised, rented, reserved, scenario, server, training
 
 TEXT = """
 name = "small"
@@ -222,3 +226,109 @@ def test_regions_of_the_large_clouds_have_a_country() -> None:
     local_zone = r"^[a-z]+-(gov-)?[a-z]+-\d-"
     regions = offers.filter(~pl.col("region").str.contains(local_zone)).select("provider", "region").unique()
     assert set(regions.rows()) <= set(known)
+
+
+# ------------------------------------------------------------------------------------------------- possible, not meant
+def doubtful(**changes: Any) -> Scenario:
+    """A small scenario with something in it that is seldom meant."""
+    return scenario(**{"workloads": [chat(), training()], "options": [api(), rented(), reserved(), server()]} | changes)
+
+
+def priced(amount: str, **changes: Any) -> dict[str, Any]:
+    """A price that differs from the usual one."""
+    return {"price": {"amount": amount, **STATED} | changes}
+
+
+DOUBTS: dict[str, tuple[Scenario, str]] = {
+    "zero_demand": (doubtful(workloads=[chat(demand_per_month=0), training()]), "chat"),
+    "price_of_zero": (doubtful(options=[api(**priced("0")), rented()]), "api"),
+    "unit_mismatch": (doubtful(options=[api(), api(name="calls", unit="thousand_requests"), rented()]), "calls"),
+    "unknown_accelerator": (doubtful(options=[api(), rented(), rented(name="odd", accelerator="H1000")]), "H1000"),
+    "spot_above_on_demand": (
+        doubtful(options=[api(), rented(), rented(name="spot", kind="spot", **priced("61"))]),
+        "61",
+    ),
+    "reservation_above_on_demand": (doubtful(options=[api(), rented(), reserved(**priced("61"))]), "reserved"),
+    "longer_term_dearer": (
+        doubtful(options=[api(), rented(), reserved(), reserved(name="three", term_months=36, **priced("41"))]),
+        "three at 41 an hour is dearer than reserved at 40",
+    ),
+    "stale_price": (
+        doubtful(options=[api(**priced("3", date="2024-06-30")), rented()]),
+        "31 months before the horizon",
+    ),
+    "horizon_beyond_prices": (
+        doubtful(
+            horizon_months=60, options=[api(**priced("3", date="2026-06-30")), rented(price_change_ratio_per_year=0)]
+        ),
+        "67 months old when the horizon ends",
+    ),
+}
+
+
+def test_every_finding_is_shown() -> None:
+    """The scenarios below have one for each name that accept_findings knows."""
+    assert list(DOUBTS) == list(get_args(FindingName))
+
+
+@pytest.mark.parametrize("name", DOUBTS)
+def test_what_is_seldom_meant_is_refused_until_it_is_accepted(name: str) -> None:
+    """A doubtful setting is named with what was found, expected and to do, and is used once it is accepted by name."""
+    of, named = DOUBTS[name]
+    with pytest.raises(ConfigError) as raised:
+        refuse_unaccepted(of, "small.toml")
+    assert name in raised.value.found
+    assert named in raised.value.found
+    assert raised.value.expected
+    assert f'accept_findings = ["{name}"]' in str(raised.value.next_step)
+    accepted = of.model_copy(update={"accept_findings": (name,)})
+    refuse_unaccepted(accepted, "small.toml")
+    assert [f.name for f in accepted_findings(accepted)] == [name]
+    assert named in accepted_findings(accepted)[0].message
+
+
+@pytest.mark.parametrize(
+    "fine",
+    [
+        doubtful(),
+        doubtful(options=[api(), rented(), rented(name="spot", kind="spot", country="FR", **priced("61"))]),
+        doubtful(workloads=[chat()], options=[api(), server(standing=1, standing_months_left=12, **priced("0"))]),
+        doubtful(options=[api(), rented(accelerator="X", units_per_capacity_hour={"chat": 3}), rented(name="r")]),
+        doubtful(horizon_months=60, options=[o | {"price_change_ratio_per_year": 0} for o in (api(), rented())]),
+        doubtful(options=[api(), rented(), reserved(upfront=20, **priced("59.99"))]),
+    ],
+)
+def test_what_is_usual_has_no_findings(fine: Scenario) -> None:
+    """Usual prices, other places, servers that are paid for, stated throughput and stated changes are no findings."""
+    assert findings(fine) == []
+
+
+def test_a_file_with_a_finding_is_refused_and_says_how_to_accept_it() -> None:
+    """A scenario file is read once it accepts by name what is doubtful in it; a name that is not known is refused."""
+    doubtful = TEXT.replace("demand_per_month = 1000", "demand_per_month = 0")
+    with pytest.raises(ConfigError, match="zero_demand"):
+        parse_scenario(doubtful, name="small.toml")
+    assert parse_scenario('accept_findings = ["zero_demand"]\n' + doubtful, name="small.toml").accept_findings
+    with pytest.raises(ConfigError, match="accept_findings"):
+        parse_scenario('accept_findings = ["whatever"]\n' + TEXT, name="small.toml")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"options": [server(residual_ratio="1.1")]}, "residual_ratio"),
+        ({"options": [reserved(quota=1, standing=2, standing_months_left=3)]}, "more than its quota of 1"),
+        (
+            {"options": [rented()], "spend_commitments": [promised(quota=1, standing=2, standing_months_left=3)]},
+            "more than its quota of 1",
+        ),
+        (
+            {"options": [api(), rented()], "rules": {"provider_share_ratio": {"maker": "0.5", "cloud": "0.4"}}},
+            "leave 0.1 of the cost to nobody",
+        ),
+    ],
+)
+def test_rules_that_contradict_each_other_are_refused(wrong: dict[str, Any], named: str) -> None:
+    """What can never hold together is refused before anything is solved."""
+    with pytest.raises(ValidationError, match=named):
+        scenario(**{"workloads": [chat(today=None)]} | wrong)
