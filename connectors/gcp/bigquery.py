@@ -5,8 +5,8 @@ FOCUS export. One cheap query tells what each month of the table has; a month wh
 are those on disk is not read again, so that late rows bring their month anew. It is written into a hidden folder beside
 it and takes its place when it has as many rows as the query's result and adds up to what the table says.
 
-A query is billed once: its job's name is made of what it asks and of the month's state, so that a run that was cut off
-finds the job again and reads its result, which BigQuery keeps for a day. Reading results costs nothing.
+A query is billed once: its job's name is made of who asks what and of the month's state, so that a run that was cut
+off finds the job again and reads its result, which BigQuery keeps for a day. Reading results costs nothing.
 
 Source: BigQuery's REST reference for jobs.insert, jobs.get, tables.get and tabledata.list; read 2026-11-21.
 """
@@ -54,6 +54,7 @@ from finops.errors import CallError, ConfigError, FinopsError, SourceUnreachable
 T = TypeVar("T")
 
 _PROBED: Final = Tries(total_s=20, answer_s=10, job_s=60)
+_FETCHER: Final = ".fetcher.json"
 _RESTARTS: Final = 3
 _JOBS: Final = 3
 """So many jobs of one query are started in a run where BigQuery fails them."""
@@ -226,9 +227,8 @@ class _Run:
     def _read(self, table: ExportTable, month: str, stamp: Stamp, part: Path, attempt: int) -> Stamp:
         """Write the rows of a month into a new part; what was read adds up to the stamp that it returns."""
         query = table.month_query(month, stamp)
-        key = hashlib.sha256(
-            repr((query.sql, query.parameters, stamp.text, self.gcp.max_gib_billed, attempt)).encode()
-        ).hexdigest()[:32]
+        asked = (self._fetcher(), query.sql, query.parameters, stamp.text, self.gcp.max_gib_billed, attempt)
+        key = hashlib.sha256(repr(asked).encode()).hexdigest()[:32]
         result = self._result(query, key, name=month)
         return self._whole(f"{month} of {table.address}", result, lambda: self._write(table, result, part))
 
@@ -389,6 +389,15 @@ class _Run:
         return (
             pulled.get("state") == _state(table, stamp) and file.is_file() and file.stat().st_size == pulled.get("size")
         )
+
+    def _fetcher(self) -> str:
+        """What tells this folder's jobs from those of others who read the table: nobody sees another one's results."""
+        file = self.folder / _FETCHER
+        found = sync.stated(file).get("id")
+        if not isinstance(found, str):
+            found = uuid.uuid4().hex
+            sync.write(file, {"id": found})
+        return found
 
     def _rows_on_disk(self, target: Path) -> int:
         rows = sync.stated(target / sync.PULLED).get("rows")

@@ -214,6 +214,16 @@ def _crash(*_: object) -> Any:
     raise KeyboardInterrupt
 
 
+def test_two_folders_have_jobs_of_their_own(bill: Bill, tmp_path: Path) -> None:
+    """Who reads the same table elsewhere, as somebody else, cannot see these results, so the names of jobs differ."""
+    bill.pull()
+    jobs = set(bill.stub.jobs)
+    other = Bill(bill.stub, tmp_path / "elsewhere")
+    other.pull()
+    assert other.on_disk() == bill.on_disk()
+    assert len(set(bill.stub.jobs) - jobs) == 3
+
+
 def test_a_lost_answer_starts_no_second_job(bill: Bill) -> None:
     """Where the answer to jobs.insert is lost, the job is there already and is taken."""
     bill.stub.fail(None, None, LOST, *[None] * 6, LOST)
