@@ -40,9 +40,9 @@ def load_scores(values: Floats, at: NDArray[np.int64], per_day: int) -> tuple[Fl
 
     values: one a row. at: its place on the grid of steps, ascending. per_day: steps of a day.
     """
-    if len(values) <= PROBATION:
-        return _past_median(values), np.zeros(len(values))
     expected = _seasonal(values, at, per_day)
+    if len(values) <= PROBATION:
+        return expected, np.zeros(len(values))
     worth = np.stack([_tail(test) for test in _tests(values, values - expected, per_day)])
     worth.sort(axis=0)
     score: Floats = (worth[-1] + SECOND * worth[-2]) / (1 + SECOND) / THRESHOLD
@@ -71,9 +71,10 @@ def _tests(values: Floats, residual: Floats, per_day: int) -> Iterator[Floats]:
 
 
 def _blocks(start: int, rows: int) -> Iterator[tuple[int, int]]:
-    """Spans of rows that share one look at what lies before them; the same for a longer series."""
+    """Spans of rows that share one look at what lies before them, the same for a longer series: the last may be too
+    long."""
     while start < rows:
-        end = min(rows, start + min(LARGEST_BLOCK, max(1, start // 100)))
+        end = start + min(LARGEST_BLOCK, max(1, start // 100))
         yield start, end
         start = end
 
@@ -140,12 +141,14 @@ def _log_deviation(values: Floats, rows: int) -> Floats:
 def _nearest(values: Floats, rows: int) -> Floats:
     """The Euclidean distance of the last rows to the nearest run of as many rows that ended before they began."""
     distance = np.zeros(len(values))
-    runs = np.lib.stride_tricks.sliding_window_view(values, rows)  # the run that ends at row i is runs[i - rows + 1]
+    # all blocks are whole: a product of another shape is rounded otherwise, and rows to come would show
+    whole = np.append(values, np.zeros(LARGEST_BLOCK))
+    runs = np.lib.stride_tricks.sliding_window_view(whole, rows)  # the run that ends at row i is runs[i - rows + 1]
     for start, end in _blocks(2 * rows, len(values)):
         newest = start - rows
         oldest = max(rows - 1, newest - PAST)
         ends = np.arange(newest, oldest - 1, -max(1, -(-(newest - oldest + 1) // NEIGHBOURS)))
         past, last = runs[ends - rows + 1], runs[start - rows + 1 : end - rows + 1]
         apart = (last**2).sum(axis=1)[:, None] + (past**2).sum(axis=1) - 2 * last @ past.T
-        distance[start:end] = np.sqrt(apart.min(axis=1).clip(0))
+        distance[start:end] = np.sqrt(apart.min(axis=1).clip(0))[: len(values) - start]
     return distance
