@@ -178,9 +178,22 @@ class _Search:
         ]
         if lasting and _shares(part, np.unique(np.concatenate(lasting)), excess):
             return True
+        if sign < 0 and any(self._is_other_side(part, earlier, day, excess) for earlier in self.found):
+            return True
         return any(
             earlier.sign != sign and _shares(part, earlier.part.members, excess) and self._is_back(earlier, day)
             for earlier in self.found
+        )
+
+    def _is_other_side(self, part: Part, earlier: Incident, day: int, excess: Floats) -> bool:
+        """Whether a fall belongs to a rise that has just been told in its home: what one lost, the other got."""
+        if earlier.sign < 0 or day - earlier.told > SPIKE_DAYS:
+            return False
+        if abs(excess[part.members].sum()) > (1 + SHIFT) * self._off(earlier, day):
+            return False
+        return any(
+            _shares(part, home.members, excess, share=HOME) and np.isin(earlier.part.members, home.members).any()
+            for home in self.homes[0]
         )
 
     def _is_same(self, earlier: Incident, day: int) -> bool:
