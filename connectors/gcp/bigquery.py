@@ -248,7 +248,7 @@ class _Run:
         raise self._broken(what, why)
 
     def _rows(self, result: bigquery.Table) -> tuple[int, list[dict[str, Any]]]:
-        rows = [dict(row.items()) for row in self._listed(result)]
+        rows = list(self._listed(result))
         return len(rows), rows
 
     def _write(self, table: ExportTable, result: bigquery.Table, part: Path) -> tuple[int, Stamp]:
@@ -258,24 +258,24 @@ class _Run:
         name = "charges.csv.gz" if table.kind == "FOCUS" else "charges.jsonl.gz"
         with gzip.open(part / name, "wt", encoding="utf-8", newline="") as file:
             write = _csv(file, table.columns) if table.kind == "FOCUS" else _lines(file)
-            for row in self._listed(result):
-                record = dict(row.items())
+            for record in self._listed(result):
                 first, second = table.amounts(record)
                 sums = (sums[0] + first, sums[1] + second)
                 rows += 1
                 write(record)
         return rows, Stamp(rows, sums, "", None, None)
 
-    def _listed(self, result: bigquery.Table) -> Iterator[bigquery.Row]:
+    def _listed(self, result: bigquery.Table) -> Iterator[dict[str, Any]]:
         """The rows of a result, page by page."""
         pages = self.client.list_rows(
             result, page_size=_PAGE_ROWS, retry=self.session.retry(), timeout=self.tries.answer_s
         )
+        names = [field.name for field in result.schema]
         try:
             for number, row in enumerate(pages):
                 if number == result.num_rows:
                     raise ValueError("its pages do not come to an end")
-                yield row
+                yield {name: row[name] for name in names}  # row.items() copies every record
         except _REFUSED as error:
             raise self.session.unreachable(error, GET_DATA) from error
 

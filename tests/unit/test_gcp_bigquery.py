@@ -107,7 +107,9 @@ def test_a_file_that_somebody_took_away_is_read_again(bill: Bill) -> None:
     bill.pull()
     next(bill.folder.glob(f"{OCTOBER}/*.gz")).unlink()
     bill.stub.ran.clear()
-    assert bill.pull().months == (OCTOBER,)
+    fetched = bill.pull()
+    assert fetched.months == (OCTOBER,)
+    assert fetched.billed_bytes == 10 << 20
     assert bill.stub.ran == ["months"]
     assert bill.on_disk() == bill.expected
 
