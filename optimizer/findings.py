@@ -96,9 +96,8 @@ def _accelerators(scenario: Scenario, own: OwnPrices) -> Iterator[Finding]:
             yield Finding("unknown_accelerator", found, expected, "correct its name, or state its throughput")
     offered = {o.accelerator for o in scenario.options if not isinstance(o, Metered)}
     for w in scenario.workloads:
-        named = {*w.allowed_accelerators, *w.units_per_accelerator_hour, *filter(None, [w.reference_accelerator])}
-        for name in sorted(named - known - offered):
-            found = f"workload {w.name} names the accelerator {name}, which nobody knows and no option has"
+        for name in sorted({*w.allowed_accelerators} - known - stated - offered - {w.reference_accelerator}):
+            found = f"workload {w.name} allows the accelerator {name}, which nobody knows and no option has"
             yield Finding("unknown_accelerator", found, expected, "correct its name, or add an option that has it")
 
 

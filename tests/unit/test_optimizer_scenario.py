@@ -303,6 +303,12 @@ def test_what_is_usual_has_no_findings(fine: Scenario) -> None:
     assert findings(fine) == []
 
 
+def test_an_allowed_accelerator_that_nobody_knows_is_a_finding() -> None:
+    """A workload that allows an accelerator without offer, datasheet or throughput is doubtful."""
+    of = doubtful(workloads=[chat(allowed_accelerators=["H100-80GB", "H1OO-80GB"]), training()])
+    assert ["H1OO-80GB" in f.found for f in findings(of)] == [True]
+
+
 def test_a_file_with_a_finding_is_refused_and_says_how_to_accept_it() -> None:
     """A scenario file is read once it accepts by name what is doubtful in it; a name that is not known is refused."""
     doubtful = TEXT.replace("demand_per_month = 1000", "demand_per_month = 0")
