@@ -149,7 +149,7 @@ def _budget(lake: Lake, scope: Scope, currency: str) -> _Plan | None:
     Days so far take their share of the month. A budget in another cost than the scope's is none.
     """
     start, end = days(scope)
-    text = same_scope(scope)
+    text = same_scope(scope) if _can_have_plans(scope.where) else None
     mine = lake.scan("budgets").filter(
         pl.col("scope") == text, pl.col("currency") == currency, pl.col("cost") == scope.cost
     ).collect()  # fmt: skip
@@ -171,6 +171,11 @@ def _budget(lake: Lake, scope: Scope, currency: str) -> _Plan | None:
     return _Plan("budget", amount, scope, tuple(notes))
 
 
+def _can_have_plans(where: Mapping[str, object]) -> bool:
+    """Whether these filters can be a budget's or a forecast's scope; one of a currency or an owner's status cannot."""
+    return set(where) <= {s.SHORT_NAMES[name] for name in scopes.DIMENSIONS}
+
+
 def _no_budget(lake: Lake, scope: Scope, currency: str) -> CallError:
     start, _ = days(scope)
     held = lake.scan("budgets").select("scope", "period", "currency", "cost").collect()
@@ -188,10 +193,11 @@ def _no_budget(lake: Lake, scope: Scope, currency: str) -> CallError:
 def _frozen(lake: Lake, scope: Scope, currency: str) -> _Plan:
     """What the newest forecast from before the period said of it. Forecasts are of AI spend in one currency."""
     start, end = days(scope)
-    scope = replace(scope, where={**scope.where, s.IS_AI: (True,), s.BILLING_CURRENCY: (currency,)})
+    asked = {name: values for name, values in scope.where.items() if name != s.BILLING_CURRENCY}
+    scope = replace(scope, where={**asked, s.IS_AI: (True,), s.BILLING_CURRENCY: (currency,)})
     known = lake.scan("forecasts").filter(pl.col("cutoff") < start).sort("made_at").collect()
     series = forecast_of(known, scopes.parse_scope(same_scope(scope)), currency, scope.cost)
-    newest = series.filter(pl.col("made_at") == pl.col("made_at").max())
+    newest = series.filter(pl.col("made_at") == pl.col("made_at").max(), _can_have_plans(asked))
     said = newest.filter(pl.col("date").is_between(start, end))
     if said["date"].n_unique() < _length(scope):
         raise CallError(
