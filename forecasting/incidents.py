@@ -25,7 +25,9 @@ LEAST_RATIO: Final = 0.002
 """Of a usual day's whole cost: a smaller difference a day is nobody's incident."""
 NEW_SCORE: Final = 3.0
 QUIET_DAYS: Final = 28
-"""What cost nothing for so long and then does is new."""
+"""What cost next to nothing for so long and then does is new ..."""
+MANIFOLD: Final = 5.0
+"""... where it is at least so many times the most of those days."""
 ENDED_RATIO: Final = 0.05
 SHARED: Final = 0.5
 """A part whose difference is to this share another incident's is told by that one."""
@@ -122,7 +124,7 @@ def find(
     before = np.vstack([np.zeros((1, score.shape[1])), score[:-1]])
     score = np.where(series < expected, np.fmin(score, before), score)  # one low day costs nobody anything
     score[:, [bool(costs.fees[part.members].any()) for part in parts]] = 0.0
-    score = np.where(later, 0.0, np.fmax(score, _new(series)))
+    score = np.where(later, 0.0, np.fmax(score, _new(series, least)))
     score = np.where(np.abs(series - _usual(series)) < least[:, None], 0.0, score)
     told = np.stack(
         [alarms(column, calm=DAILY_CALM, quiet=DAILY_CALM_DAYS, again=GRAVER) for column in score.T], axis=1
@@ -174,7 +176,10 @@ class _Search:
         lasting = [
             earlier.part.members
             for earlier in self.found
-            if earlier.sign == sign and day - earlier.first <= LASTING_DAYS and self._is_same(earlier, day)
+            if earlier.sign == sign
+            and day - earlier.first <= LASTING_DAYS
+            and self._is_same(earlier, day)
+            and (not self._is_waste(part) or self._is_waste(earlier.part))
         ]
         if lasting and _shares(part, np.unique(np.concatenate(lasting)), excess):
             return True
@@ -184,6 +189,9 @@ class _Search:
             earlier.sign != sign and _shares(part, earlier.part.members, excess) and self._is_back(earlier, day)
             for earlier in self.found
         )
+
+    def _is_waste(self, part: Part) -> bool:
+        return bool(self.costs.waste[part.members].all())
 
     def _is_other_side(self, part: Part, earlier: Incident, day: int, excess: Floats) -> bool:
         """Whether a fall belongs to a rise that has just been told in its home: what one lost, the other got."""
@@ -197,10 +205,11 @@ class _Search:
         )
 
     def _is_same(self, earlier: Incident, day: int) -> bool:
-        """Whether an earlier incident goes on: its part is not much further off than it was, or got there slowly."""
-        now = self._off(earlier, day)
-        before = max(self._off(earlier, d) for d in range(max(earlier.told, day - SPIKE_DAYS), day))
-        return now < GRAVER * self._off(earlier, earlier.told) or before >= SLOWLY * now
+        """Whether an earlier incident lasts, and is not much further off than it was, or got there slowly."""
+        off = [self._off(earlier, d) for d in range(earlier.told, day + 1)]
+        if day - earlier.told > SPIKE_DAYS and max(off[-1 - SPIKE_DAYS : -1]) < BACK * max(off[:-1]):
+            return False
+        return off[-1] < GRAVER * off[0] or max(off[-1 - SPIKE_DAYS : -1] or off) >= SLOWLY * off[-1]
 
     def _is_back(self, earlier: Incident, day: int) -> bool:
         """Whether the earlier incident's part costs again what it did before it, after it did not until now."""
@@ -218,7 +227,7 @@ class _Search:
 
         Its homes are those of the first level that hold most of its difference.
         """
-        if self.costs.waste[part.members].all():
+        if self._is_waste(part):
             return part
         movers = np.abs(excess) >= MOVER * np.fmax(self.costs.values[day], self.costs.values[day] - excess)
         moved = np.where(movers, excess, 0.0)
@@ -264,7 +273,7 @@ class _Search:
         """
         members = incident.part.members
         known = int(self.costs.known_until[members].min())
-        end = known if self.costs.waste[members].all() else min(known, incident.told + LASTING_DAYS)
+        end = known if self._is_waste(incident.part) else min(known, incident.told + LASTING_DAYS)
         days = np.arange(incident.told, end + 1)
         actual = self.costs.values[days][:, incident.part.members].sum(axis=1)
         off = (actual - incident.usual[_weekdays(self.costs.days[days])]) * incident.sign
@@ -288,12 +297,12 @@ def _shares(part: Part, members: NDArray[np.int64], excess: Floats, *, share: fl
     return bool(shared * np.sign(own) >= share * abs(own))
 
 
-def _new(series: Floats) -> Floats:
-    """NEW_SCORE on the first day with a cost after so many without any, once the ledger is older than that."""
-    costs = series > 0
-    before = np.cumsum(np.vstack([np.zeros((1, series.shape[1])), costs[:-1]]), axis=0)
-    earlier = np.vstack([np.zeros((QUIET_DAYS, series.shape[1])), before[:-QUIET_DAYS]])
-    first = costs & (before == earlier)
+def _new(series: Floats, least: Floats) -> Floats:
+    """NEW_SCORE where a part first costs what counts after QUIET_DAYS of next to nothing, once the ledger is older."""
+    most = np.zeros_like(series)
+    for day in range(PROBATION_DAYS, len(series)):
+        most[day] = series[day - QUIET_DAYS : day].max(axis=0)
+    first = (series >= least[:, None]) & (most < least[:, None]) & (series >= MANIFOLD * most)
     first[:PROBATION_DAYS] = False
     return np.where(first, NEW_SCORE, 0.0)
 
