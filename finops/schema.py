@@ -382,6 +382,12 @@ _TABLES = (
         {"name": _TEXT, "version": _INT, "author": _TEXT, "saved_at": TIME, "body": _TEXT}, "name version",
     ),
     _table(
+        "scenario_audit",
+        {"event_id": _TEXT, "scenario": _TEXT, "action": _TEXT, "actor": _TEXT, "at": TIME, "version": _INT,
+         "digest": _TEXT, "plan_id": _TEXT, "comment": _TEXT, "detail": _TEXT},
+        "event_id",
+    ),
+    _table(
         "plans",
         {"plan_id": _TEXT, "scenario": _TEXT, "scenario_digest": _TEXT, "made_at": TIME, "status": _TEXT,
          "currency": _TEXT, "cost": MONEY, "body": _TEXT},

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
+from finops.cli import approvals
 from finops.cli.session import Format, Session, print_table, session
 from finops.errors import CallError
 from finops.pipeline import placement
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
     scenarios.command("new")(new)
     scenarios.command("list")(list_scenarios)
     scenarios.command("show")(show)
+    approvals.register(scenarios)
     app.add_typer(scenarios, name="scenario")
 
 
