@@ -33,7 +33,7 @@ def test_every_setting_of_the_template_is_real(home: Path) -> None:
     home.mkdir()
     (home / "finops.toml").write_text(setting.sub("", template))
     loaded = load_config(home)
-    assert {s.id for s in loaded.sources} == {"aws", "aws-bill", "azure-bill", "gpus", "openai", "litellm"}
+    assert {s.id for s in loaded.sources} == {"aws", "aws-bill", "azure-bill", "gcp-bill", "gpus", "openai", "litellm"}
     assert loaded.events[0].where == {"provider": "AWS"}
     stated = tomllib.loads(setting.sub("", template))
     assert set(stated) == set(Config.model_fields) - {"home"}
