@@ -71,10 +71,10 @@ def bridge_start(steps: Sequence[tuple[str, Decimal]]) -> Decimal:
     round amount below them."""
     levels = [steps[0][1], *accumulate(amount for _, amount in steps[:-1])]
     low, high = min(levels), max(levels)
-    if low <= 0 or high - low > high / 3:
+    if low <= 0 or high == low or high - low > high / 3:
         return Decimal(0)
     room = low - (high - low)
-    unit = Decimal(1).scaleb((high - low or high).adjusted())
+    unit = Decimal(1).scaleb((high - low).adjusted())
     return max(Decimal(0), (room / unit).to_integral_value(ROUND_FLOOR) * unit)
 
 
