@@ -1,5 +1,6 @@
 """Scenario files: TOML in, a resolved scenario out, with every mistake named where it stands."""
 
+import re
 import tomllib
 from datetime import date
 from decimal import Decimal
@@ -70,7 +71,11 @@ def parse_scenario(text: str, *, name: str, own: OwnPrices = SHIPPED) -> Scenari
     content = dict(document)
     try:
         offered = _Offered.model_validate({key: content.pop(key) for key in _Offered.model_fields if key in content})
-        picked = {o.name: o for selection in offered.price_book for o in selected_options(selection, own)}
+        picked = {
+            o.name: o
+            for selection in offered.price_book
+            for o in selected_options(selection, own, start=_month(content.get("start")))
+        }
         currency = str(content.get("currency", "USD"))
         options = [_in_currency(o, currency, offered.fx_rates) for o in (*offered.options, *picked.values())]
         scenario = Scenario.model_validate({**content, "options": options})
@@ -85,6 +90,11 @@ def parse_scenario(text: str, *, name: str, own: OwnPrices = SHIPPED) -> Scenari
     complete = with_demand_scenarios(with_throughputs(scenario, tables))
     refuse_unaccepted(complete, name, own)
     return complete
+
+
+def _month(start: object) -> str | None:
+    """The start where it is a month; where it is not, the scenario itself says so."""
+    return start if isinstance(start, str) and re.fullmatch(r"\d{4}-\d{2}", start) else None
 
 
 def _in_currency(option: Any, currency: str, rates: tuple[ScenarioRate, ...]) -> Any:

@@ -8,12 +8,10 @@ from finops.errors import ConfigError
 from finops.prices import OwnPrices
 from optimizer import terms
 from optimizer.accelerators import accelerators
-from optimizer.offers import SHIPPED, offered_accelerators
+from optimizer.offers import OLD_MONTHS, SHIPPED, offered_accelerators
 from optimizer.options import Metered, Option, Rented, Reservation, Server
 from optimizer.scenario import FindingName, Scenario
 
-OLD_MONTHS = 24
-"""A price that is older than this when the horizon starts is out of date."""
 FAR_MONTHS = 60
 """A price that is older than this when the horizon ends needs a stated yearly change."""
 

@@ -19,6 +19,8 @@ from optimizer.options import Amount, Change, Name, Option, Price, Record, Rente
 Kind = Literal["on_demand", "monthly", "spot", "reservation"]
 _PLACE = ("provider", "region", "instance_type")
 SHIPPED = OwnPrices()
+OLD_MONTHS = 24
+"""A price that is older than this when the horizon starts is out of date."""
 
 
 class Selection(Record):
@@ -39,14 +41,20 @@ class Selection(Record):
     interruption_ratio: Annotated[Decimal, Field(ge=0, lt=1)] = Decimal(0)
     """Of spot offers."""
     price_change_ratio_per_year: Change = Decimal(0)
+    max_age_months: Annotated[int, Field(ge=1)] = OLD_MONTHS
+    """Prices that were looked up longer before the horizon starts are left out."""
 
 
-def selected_options(selection: Selection, own: OwnPrices = SHIPPED) -> list[Option]:
+def selected_options(selection: Selection, own: OwnPrices = SHIPPED, *, start: str | None = None) -> list[Option]:
     """The offers of the price book that a selection asks for, as options with source and date.
 
-    Raises ConfigError when no offer fits.
+    start: the first month of the horizon, from which the age of a price counts. Raises ConfigError when no offer fits.
     """
     offers = _book(own, own.stamps).filter(pl.col("kind").is_in(selection.kinds))
+    if start is not None:
+        year, month = map(int, start.split("-"))
+        months = 12 * (year - pl.col("date").dt.year().cast(pl.Int64)) + month - pl.col("date").dt.month()
+        offers = offers.filter(months <= selection.max_age_months)
     for column, wanted in (
         ("provider", selection.providers),
         ("region", selection.regions),
