@@ -18,6 +18,7 @@ from forecasting.series import Floats
 PAST: Final = 10_000
 """Rows that a row is compared with."""
 PROBATION: Final = 50
+"""Rows that are only looked at; at least a day's."""
 THRESHOLD: Final = 2.8
 """One row in 10^2.8 by the tails' own count; the score on public series is flat from 2.4 to 3.5."""
 SECOND: Final = 0.5
@@ -46,6 +47,7 @@ def load_scores(values: Floats, at: NDArray[np.int64], per_day: int) -> tuple[Fl
     worth = np.stack([_tail(test) for test in _tests(values, values - expected, per_day)])
     worth.sort(axis=0)
     score: Floats = (worth[-1] + SECOND * worth[-2]) / (1 + SECOND) / THRESHOLD
+    score[: max(PROBATION, per_day)] = 0.0
     return expected, score
 
 
