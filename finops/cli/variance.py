@@ -14,7 +14,7 @@ from reports.views import variance as views
 from reports.views.variance import AMOUNT, NAMES, Variance
 from reports.views.words import compact
 
-ROWS_SHOWN = 15
+ROWS_SHOWN, STEPS_SHOWN = 15, 4
 
 
 def register(app: typer.Typer) -> None:
@@ -76,9 +76,12 @@ def _print(current: Session, found: Variance, rows: pl.DataFrame) -> None:
 
 
 def _short(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows in whole units of the currency, without the steps that no cent moved."""
-    still = [step for step in NAMES if not views.moves(rows, step)]
-    return rows.drop("in_currency", CALENDAR, *still).with_columns(pl.col(pl.Decimal).round(0).cast(pl.Int64))
+    """The rows in whole units of the currency, with the steps that move most and what all others move."""
+    size = {step: float(rows[step].abs().sum()) for step in NAMES if views.moves(rows, step)}
+    largest = set(sorted(size, key=lambda step: -size[step])[:STEPS_SHOWN])
+    others = [step for step in NAMES if step not in largest]
+    shown = rows.with_columns(pl.sum_horizontal(others).alias("others")).drop("in_currency", CALENDAR, *others)
+    return shown.with_columns(pl.col(pl.Decimal).round(0).cast(pl.Int64))
 
 
 def _document(found: Variance) -> dict[str, object]:
