@@ -118,7 +118,7 @@ def own(r: random.Random, speeds: dict[str, int], **changes: Any) -> dict[str, A
         "utilisation_ceiling_ratio": "0.9",
         "units_per_capacity_hour": {n: s + 2 for n, s in speeds.items()},
         "life_months": life,
-        "residual_ratio": r.choice(["0", "0.3"]),
+        "residual_ratio": r.choice(["0.2", "0.5"]) if life == 2 else r.choice(["0", "0.3"]),
         "power_kw": 10,
         "utilisation_of_power_ratio": r.choice(["1", "0.6"]),
         "pue": "1.2",
@@ -126,7 +126,7 @@ def own(r: random.Random, speeds: dict[str, int], **changes: Any) -> dict[str, A
         "colo_price_per_kw_month": r.choice([0, 5]),
         "maintenance_ratio_per_year": r.choice(["0", "0.12"]),
         "staff_cost_per_month": 50,
-        "lead_time_months": r.choice([0, 1]),
+        "lead_time_months": 0 if life == 2 else r.choice([0, 1]),
         "standing": r.choice([0, 1]),
         "standing_months_left": 2,
         "running_source": "test",
@@ -154,7 +154,7 @@ def promise(r: random.Random, covered: list[str], **changes: Any) -> dict[str, A
 def budget(r: random.Random, workloads: list[dict[str, Any]], options: list[dict[str, Any]]) -> list[int]:
     """About what the first option would take, from a little too little to a little more."""
     units = sum(sum(w["demand_per_month"]) for w in workloads)
-    return [int(units * float(options[0]["price"]["amount"]) * r.uniform(0.75, 1.2))]
+    return [int(units * float(options[0]["price"]["amount"]) * r.uniform(0.85, 1.15))]
 
 
 # ------------------------------------------------------------------------------------------------------------ families
@@ -182,6 +182,8 @@ def blocks(r: random.Random) -> dict[str, Any]:
         rules["capex_budget_per_year"] = [r.choice([2, 8, 15, 20]) * 1000]
     elif r.random() < 0.8:
         rules["budget_per_year"] = budget(r, workloads, options)
+    if r.random() < 0.15:
+        rules["provider_share_ratio"] = {r.choice(["a", "own"]): "0.5"}
     return {
         "workloads": workloads,
         "options": options,
@@ -209,7 +211,7 @@ def promises(r: random.Random) -> dict[str, Any]:
     rules: dict[str, Any] = {}
     if r.random() < 0.4:
         rules["provider_share_ratio"] = {r.choice("ab"): "0.6"}
-    elif r.random() < 0.6:
+    elif r.random() < 0.8:
         rules["budget_per_year"] = budget(r, workloads, options)
         rules["budget_holds_in"] = r.choice(["every_scenario", "expectation"])
     return {
@@ -264,7 +266,7 @@ def waiting(r: random.Random) -> dict[str, Any]:
         api(
             r,
             price=price(r, 5, 12),
-            rate_limit_per_minute=r.choice([None, "0.01", "0.02", "0.04"]),
+            rate_limit_per_minute=r.choice(["0.01", "0.02", "0.03", "0.04"]),
             kwh_per_unit="1",
             **grid,
         ),
@@ -273,8 +275,8 @@ def waiting(r: random.Random) -> dict[str, Any]:
     ]
     options[2]["price"] = price(r, 5, 30)
     if r.random() < 0.5:
-        options.append(reserve(r, speeds, quota=1, power_kw=2, grid_kg_per_kwh="0.05"))
-    rules = {"carbon_kg_per_month": [r.randint(2, 9) * 100, 600]} if r.random() < 0.5 else {}
+        options.append(reserve(r, speeds, quota=1, power_kw=2, grid_kg_per_kwh="0.2"))
+    rules = {"carbon_kg_per_month": [r.randint(2, 9) * 100, 600]} if r.random() < 0.7 else {}
     return {
         "horizon_months": months,
         "purchase_every_months": 2,
@@ -293,10 +295,20 @@ def company(r: random.Random) -> dict[str, Any]:
     options = [
         api(r, price=price(r, 5, 15), kwh_per_unit="1", grid_kg_per_kwh="0.4"),
         rent(r, speeds, power_kw=3, grid_kg_per_kwh="0.2"),
-        reserve(r, speeds, name="units", kind="provisioned", provider="a", power_kw=2, grid_kg_per_kwh="0.4", quota=1),
+        reserve(
+            r,
+            speeds,
+            name="units",
+            kind="provisioned",
+            provider="a",
+            upfront=r.choice([0, 2000]),
+            power_kw=2,
+            grid_kg_per_kwh="0.4",
+            quota=1,
+        ),
     ]
     if r.random() < 0.4:
-        options.append(own(r, speeds, site=None, life_months=24, grid_kg_per_kwh="0.1", standing=0))
+        options.append(own(r, speeds, site=None, life_months=24, grid_kg_per_kwh="0.04", standing=0))
     elif r.random() < 0.5:
         options.append(
             reserve(r, speeds, name="kept", kind="monthly", term_months=1, power_kw=2, grid_kg_per_kwh="0.2", quota=1)
@@ -339,7 +351,11 @@ def quarters(r: random.Random) -> dict[str, Any]:
         sites = [{"name": "room", "spare": r.choice([0, 1])}]
         options.append(own(r, speeds, life_months=18, energy_price_change_ratio_per_year="0.1"))
     else:
-        options.append(reserve(r, speeds, term_months=r.choice([6, 13]), price_change_ratio_per_year="-0.1"))
+        options.append(
+            reserve(
+                r, speeds, term_months=r.choice([3, 6, 13]), price=price(r, 8, 25), price_change_ratio_per_year="-0.1"
+            )
+        )
         commitments = [promise(r, ["rent"], term_months=r.choice([4, 12]))]
     rules = {"budget_per_year": budget(r, workloads, options)} if r.random() < 0.4 else {}
     return {
