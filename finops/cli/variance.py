@@ -14,7 +14,7 @@ from reports.views import variance as views
 from reports.views.variance import AMOUNT, NAMES, Variance
 from reports.views.words import compact
 
-ROWS_SHOWN, STEPS_SHOWN = 15, 4
+ROWS_SHOWN, STEPS_SHOWN = 15, 3
 
 
 def register(app: typer.Typer) -> None:
