@@ -178,6 +178,8 @@ def reasons(left_out: Iterable[Exclusion]) -> str:
         else:
             options.setdefault((e.rule, e.reason), []).append(e.option)
     sentences = [f"not on {', '.join(names)} ({rule}): {reason}" for (rule, reason), names in options.items()]
+    if others and not sentences:
+        return "no other option is offered for it"
     if others:
         named = ", ".join(sorted(others)) if len(others) <= 3 else f"{len(others)} options"
         sentences.append(f"{named} serve other work only (use)")

@@ -14,6 +14,7 @@ from finops.pipeline import placement
 from finops.pipeline import scenarios as scenario_files
 from finops.prices import OwnPrices
 from optimizer.document import load_scenario
+from optimizer.draft import sunk
 from optimizer.fleet import cheapest_fleet, load_case
 
 Files = Annotated[list[Path], typer.Argument(help="Scenario files, or names of saved scenarios.", metavar="SCENARIO…")]
@@ -111,10 +112,17 @@ def new(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="A name; `bank` and `growth` copy the shipped examples.")] = "hosting",
     overwrite: Annotated[bool, typer.Option("--replace", help="Write over a scenario of that name.")] = False,
+    as_billed: Annotated[
+        bool, typer.Option("--as-billed", help="Today's base, without right-sizing it first.")
+    ] = False,
+    profile: Annotated[
+        Path | None, typer.Option(help="CSV with timestamp, workload, load: your own load by the hour.")
+    ] = None,
 ) -> None:
     """Write a commented scenario from the newest whole months of the lake; it solves as it is written."""
     current = session(context)
-    made = scenario_files.new_scenario(current.config, current.lake, name, overwrite=overwrite)
+    base = scenario_files.Base(as_billed=as_billed, profile=profile)
+    made = scenario_files.new_scenario(current.config, current.lake, name, overwrite=overwrite, base=base)
     document: dict[str, Any] = {"scenario": made.name, "path": made.path}
     if made.spend is not None:
         for note in made.spend.notes:
@@ -125,7 +133,9 @@ def new(
             "cost_measure": made.spend.cost,
             "spend_total": made.spend.total,
             "placed": sum((w.cost for w in made.workloads), Decimal(0)),
+            "sunk": sunk(made.workloads),
             "not_demand": made.spend.unplaced,
+            "right_sizing_saving": made.spend.saving,
             "notes": list(made.spend.notes),
         }
     rows = [
@@ -275,13 +285,49 @@ def _print_plan(plan: dict[str, Any]) -> None:
             typer.echo(f"- {w['workload']}: {text}")
     if bought := _bought(plan):
         print_table(pl.DataFrame(bought), title="What is bought when")
+    for p in plan["promises"]:
+        promised = f"{Decimal(p['money_per_hour']):,.2f} {plan['currency']} an hour for {p['term_months']} months"
+        typer.echo(f"- from {p['month']} promise {p['commitment']}: {promised}")
+    for m in plan["moves"]:
+        cost = f"{Decimal(m['cost']):,.0f} {plan['currency']}"
+        typer.echo(f"- in {m['month']} {m['workload']} moves from {m['origin']} to {m['location']}, for {cost}")
     for line in [*(w["text"] for w in plan["warnings"]), *(r["text"] for r in plan["rule_prices"])]:
         typer.echo(f"- {line}")
+    _print_sensitivity(plan)
     excluded = [e for e in plan["exclusions"] if e["rule"] != "use"]
     for e in excluded[:EXCLUSIONS_SHOWN]:
         typer.echo(f"  {e['workload']} not on {e['option']}: {e['reason']}")
     if (left := len(excluded) - EXCLUSIONS_SHOWN) > 0:
         typer.echo(f"  and {left} more pairs; all of them with --format json")
+
+
+def _print_sensitivity(plan: dict[str, Any]) -> None:
+    """What the plan hangs on: the tornado, what would turn it, and how it fares on random paths of demand."""
+    cost = Decimal(plan["cost"])
+
+    def change(amount: str | None) -> str:
+        return "no plan" if amount is None else f"{Decimal(amount) - cost:+,.0f}"
+
+    rows = [
+        {"assumption": s["factor"], "lower": s["low"], "cost then": change(s["low_cost"]), "higher": s["high"],
+         "cost then ": change(s["high_cost"])}
+        for s in plan["swings"]
+        if {s["low_cost"], s["high_cost"]} != {plan["cost"]}
+    ]  # fmt: skip
+    if rows:
+        print_table(pl.DataFrame(rows), title=f"What the cost hangs on ({plan['currency']} more or less than the plan)")
+    for f in plan["flips"]:
+        typer.echo(
+            f"- with {f['factor']} between {f['below']} and {f['above']} times what is stated, most money goes to "
+            f"{f['other']} instead of {f['hosting']}"
+        )
+    if risk := plan["risk"]:
+        typer.echo(
+            f"- on {risk['paths']} paths of demand: half cost up to {risk['p50']:,.0f}, one in ten over "
+            f"{risk['p90']:,.0f}, the costliest {risk['tail_mean']:,.0f} on average ({plan['currency']})"
+        )
+        for year, ratio in enumerate(risk["over_budget"], 1):
+            typer.echo(f"- the budget of year {year} is passed on {ratio:.0%} of the paths")
 
 
 def _runner_up(plan: dict[str, Any], workload: dict[str, Any]) -> str | None:
