@@ -9,7 +9,7 @@ from typing import Any
 import highspy
 
 from optimizer import feasibility, policies
-from optimizer.program import build
+from optimizer.build import build
 from optimizer.scenario import Scenario
 from optimizer.solve import Settings, solve
 
@@ -93,7 +93,8 @@ def _price(r: random.Random, low: int, high: int, divisor: int = 1) -> dict[str,
 
 def run() -> None:
     """Print a line for each size: variables, rows, build, solve, gap, and HiGHS alone on the same LP file."""
-    print(f"{OFFERS} offers, {PERIODS} periods of {MONTHS} months, 3 load blocks, 3 demand scenarios, gap {SETTINGS.gap_ratio:.1%}")
+    print(f"{OFFERS} offers, {PERIODS} periods of {MONTHS} months, 3 load blocks, 3 demand scenarios")
+    print(f"gap {SETTINGS.gap_ratio:.1%}, {SETTINGS.threads} thread, {SETTINGS.time_limit_s:.0f} s")
     print("workloads variables     rows  build s  solve s      gap  HiGHS alone s  ratio")
     for size in SIZES:
         scenario = instance(size)

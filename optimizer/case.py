@@ -8,8 +8,9 @@ from pulp import LpVariable
 
 from finops.errors import FinopsError
 from optimizer import check, costing, feasibility, policies, terms
+from optimizer.build import build
 from optimizer.plan import Cover, Move, Plan, Presence, Promise, Purchase, Spare, Use
-from optimizer.program import Program, Row, build
+from optimizer.program import Program, Row
 from optimizer.scenario import Scenario
 from optimizer.solve import DEFAULTS, Settings, Solution, solve
 

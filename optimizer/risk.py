@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from finops.errors import FinopsError
 from optimizer import feasibility, policies, terms
+from optimizer.build import build
 from optimizer.demand import Ratios
 from optimizer.options import Server
 from optimizer.plan import Plan
-from optimizer.program import Index, Parts, build
+from optimizer.program import Index, Parts
 from optimizer.scenario import DemandScenario, Scenario
 
 MEASURED: Final = ("budget", "provider_share", "carbon")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from optimizer import constraints, feasibility, policies
-from optimizer.program import Program, build
+from optimizer.build import build
+from optimizer.program import Program
 from optimizer.scenario import Scenario
 from tests.placement import STATED, api, chat, promised, rented, reserved, scenario, server, training
 

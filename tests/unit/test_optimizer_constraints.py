@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from optimizer import constraints, feasibility, policies
-from optimizer.program import build
+from optimizer.build import build
 from optimizer.scenario import Scenario
 from optimizer.solve import Solution, solve
 from optimizer.words import WORDS, in_words

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from optimizer import feasibility, policies, program
-from optimizer.program import Program, build
+from optimizer.build import build
+from optimizer.program import Program
 from optimizer.scenario import Scenario
 from optimizer.solve import Settings, solve
 from tests.placement import STATED, api, chat, promised, rented, reserved, scenario, training

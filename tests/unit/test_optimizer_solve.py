@@ -10,7 +10,8 @@ import pytest
 from optimizer import feasibility, policies
 from optimizer.case import Case, solve_case
 from optimizer.placement import place
-from optimizer.program import Program, build
+from optimizer.build import build
+from optimizer.program import Program
 from optimizer.scenario import Scenario
 from optimizer.solve import Settings, gap_ratio, solve
 from optimizer.words import in_words
