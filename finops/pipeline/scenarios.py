@@ -23,7 +23,7 @@ MONTHS = 3
 MOST_WORKLOADS = 12
 """Use cases with a workload of their own, by cost; the smaller ones share one."""
 NOT_DEMAND = ("Tax", "Credit", "Adjustment")
-SHIPPED = ("bank", "growth")
+SHIPPED = ("bank", "edge", "growth", "hybrid", "llm-bill")
 """Scenarios that come with the program, to start from."""
 Say = Callable[[str], None]
 
