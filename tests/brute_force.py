@@ -119,14 +119,12 @@ class Tiny(Decisions):
     def tied(self, w: dict[str, Any], fitting: list[str]) -> Iterator[np.ndarray]:
         """Within a quarter use is as demand is, or for longer windows the same."""
         for t, (s, course) in itertools.product(range(self.end), enumerate(self.courses)):
-            start = self.quarter(t).start
-            if start == t:
-                continue
-            mine, first = self.units(w, t, course), self.units(w, start, course)
+            high = max(self.quarter(t), key=lambda m, of=course: self.units(w, m, of))  # type: ignore[misc]
+            mine, highest = self.units(w, t, course), self.units(w, high, course)
             if w.get("window_months") not in (None, 1):
-                mine = first = 1.0
-            for o, b in itertools.product(fitting, range(len(self.parts))):
-                yield self.row([(("x", w["name"], o, t, b, s), first), (("x", w["name"], o, start, b, s), -mine)])
+                high, mine, highest = self.quarter(t).start, 1.0, 1.0
+            for o, b in itertools.product(fitting, range(len(self.parts)) if t != high else ()):
+                yield self.row([(("x", w["name"], o, t, b, s), highest), (("x", w["name"], o, high, b, s), -mine)])
 
     def windows(self, w: dict[str, Any]) -> list[range]:
         """The months in which an amount of work is due."""

@@ -337,14 +337,18 @@ def company(r: random.Random) -> dict[str, Any]:
 
 def quarters(r: random.Random) -> dict[str, Any]:
     """More than a year, with what comes after it decided by the quarter; prices change with the year."""
-    workloads = [work(r, 0, 15)]
+    workloads = [work(r, 0, 15, interruptible=True, spot_share_ratio=r.choice([None, "0.4"]))]
     if r.random() < 0.5:
         workloads.append(work(r, 1, 15, window_months=r.choice([1, 3])))
     speeds = {w["name"]: r.randint(2, 6) for w in workloads}
     options = [
-        api(r, price_change_ratio_per_year=r.choice(["0", "-0.2"])),
-        rent(r, speeds, price_change_ratio_per_year="0.1"),
+        api(r, price_change_ratio_per_year=r.choice(["0", "-0.2"]), kwh_per_unit="1", grid_kg_per_kwh="0.3"),
+        rent(r, speeds, price_change_ratio_per_year="0.1", power_kw=3, grid_kg_per_kwh="0.1"),
     ]
+    if workloads[0]["spot_share_ratio"]:
+        spot = price(r, 5, 20)
+        options.append(rent(r, speeds, name="spot", kind="spot", price=spot, power_kw=3, grid_kg_per_kwh="0.1"))
+        options[1]["quota"] = "0.8"
     sites: list[dict[str, Any]] = []
     commitments: list[dict[str, Any]] = []
     if r.random() < 0.5:
@@ -357,9 +361,16 @@ def quarters(r: random.Random) -> dict[str, Any]:
             )
         )
         commitments = [promise(r, ["rent"], term_months=r.choice([4, 12]))]
-    rules = {"budget_per_year": budget(r, workloads, options)} if r.random() < 0.4 else {}
+    rules: dict[str, Any] = {"budget_per_year": budget(r, workloads, options)} if r.random() < 0.4 else {}
+    if r.random() < 0.4:
+        rules["provider_share_ratio"] = {"a": r.choice(["0.5", "0.8"])}
+    elif not sites and r.random() < 0.5:
+        rules["carbon_kg_per_month"] = [r.randint(3, 12) * 100]
+        options[-1] |= {"power_kw": 2, "grid_kg_per_kwh": "0.1"}
     return {
         "horizon_months": 15,
+        "demand_scenarios": r.choice([AS_STATED, courses(r, 15)]),
+        "risk_aversion_ratio": "0.5",
         "rules": rules,
         "quarters_after_months": 12,
         "purchase_every_months": 12,

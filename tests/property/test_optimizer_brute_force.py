@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from optimizer import constraints, feasibility, policies
+from optimizer.build import build
 from optimizer.case import Case, solve_case
 from optimizer.check import findings
-from optimizer.program import build
 from optimizer.scenario import Scenario
 from optimizer.solve import Settings, Solution, solve
 from tests.brute_force import brute_force
@@ -79,16 +79,18 @@ def solved(of: Scenario) -> tuple[Solution, list[str]]:
     return solve(program, EXACT), sorted({row.constraint for row in program.rows})
 
 
-@pytest.mark.parametrize("seed", [s for s in range(CASES) if draw(s)["name"].startswith("quarters")][:20])
-def test_deciding_by_the_quarter_costs_no_less_than_by_the_month(seed: int) -> None:
-    """A plan by quarters keeps every rule in each month, so it costs at least what the best plan by months costs."""
-    case = draw(seed)
-    by_quarter = solve_case(Case(scenario(case), settings=EXACT)).plan
-    by_month = solve_case(Case(scenario(case, quarters_after_months=None), settings=EXACT)).plan
-    assert by_quarter is not None
-    assert by_month is not None
-    assert by_quarter.cost >= by_month.cost - Decimal("0.001")
-    assert findings(scenario(case, quarters_after_months=None), by_quarter) == []
+def test_deciding_by_the_quarter_costs_no_less_than_by_the_month() -> None:
+    """A plan by quarters keeps every rule in each month, so it is no better than the best plan by months."""
+    compared = 0
+    for case in (c for c in map(draw, range(CASES)) if "quarters_after_months" in c):
+        by_quarter = solve_case(Case(scenario(case), settings=EXACT)).plan
+        if by_quarter is not None:
+            by_month = solve_case(Case(scenario(case, quarters_after_months=None), settings=EXACT)).plan
+            assert by_month is not None, case["name"]
+            assert by_quarter.objective >= by_month.objective - 0.001, case["name"]
+            assert findings(scenario(case, quarters_after_months=None), by_quarter) == []
+            compared += 1
+    assert compared >= 20
 
 
 def test_risk_aversion_makes_the_costly_scenarios_cheaper() -> None:
