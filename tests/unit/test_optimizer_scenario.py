@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from finops.errors import ConfigError
+from finops.pipeline.scenarios import SHIPPED
 from finops.prices import load_offers
 from optimizer import feasibility, terms
 from optimizer.document import load_scenario, parse_scenario
@@ -123,9 +124,12 @@ def test_offers_come_from_the_price_book_with_source_and_date() -> None:
             assert o.term_months in (12, 36)
 
 
-@pytest.mark.parametrize("name", ["bank", "growth"])
+@pytest.mark.parametrize("name", SHIPPED)
 def test_examples_are_valid_and_sourced(name: str) -> None:
-    """Each example loads, and each of its prices carries a source and a date."""
+    """Each example loads, is the one that is shipped, and each of its prices carries a source and a date."""
+    assert sorted(f.name for f in EXAMPLES.iterdir()) == [f"{n}.toml" for n in sorted(SHIPPED)]
+    shipped = files("finops") / "data" / "scenarios" / f"{name}.toml"
+    assert shipped.read_text() == (EXAMPLES / f"{name}.toml").read_text()
     found = load_scenario(EXAMPLES / f"{name}.toml")
     assert all(o.price.source and o.price.date.year >= 2025 for o in found.options)
     assert feasible_pairs(found)
