@@ -45,9 +45,12 @@ def presence(v: View) -> Iterator[Finding]:
     for w in v.scenario.workloads:
         if not terms.has_places(w):
             continue
-        for name, place, t in sorted(
-            {key[:3] for key, units in done.items() if units > 0 and key[0] == w.name} - set_up
-        ):
+        used = {
+            key[:3]
+            for key, units in done.items()
+            if key[0] == w.name and over(units, Decimal(0), terms.demand_of_month(w, key[2]))
+        }
+        for name, place, t in sorted(used - set_up):
             yield Finding("presence", f"{name} at {place} in {v.month(t)}", "in use", "set up there")
         for t in v.months if w.max_locations is not None else ():
             places = [p for name, p, month in set_up if (name, month) == (w.name, t)]

@@ -70,8 +70,8 @@ def test_a_plan_of_the_program_has_no_findings() -> None:
 def test_the_check_imports_neither_solver_nor_program() -> None:
     """A fault of the program cannot hide in the check, because the check does not load it."""
     code = (
-        "import sys, optimizer.check; alien = {'pulp', 'highspy', 'optimizer.program', 'optimizer.build', 'optimizer.constraints', "
-        "'optimizer.solve', 'optimizer.case', 'optimizer.costing'} & set(sys.modules); "
+        "import sys, optimizer.check; alien = {'pulp', 'highspy', 'optimizer.program', 'optimizer.build', "
+        "'optimizer.constraints', 'optimizer.solve', 'optimizer.case', 'optimizer.costing'} & set(sys.modules); "
         "sys.exit(str(alien) if alien else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -366,6 +366,12 @@ def test_a_promise_under_a_policy_without_commitments_is_found() -> None:
     assert found.promises == ()
     entered = replace(found, promises=(Promise("plan", 0, Decimal(1)),))
     assert "bought" in {f.rule for f in findings(of, entered)}
+
+
+def test_what_a_solver_may_miss_is_no_finding() -> None:
+    """A trace of use where a workload is not set up is the solver's rounding, as it is in every other rule."""
+    traced = shifted(PLAN, "chat", "rented", "api", left=str(at(PLAN, "chat", "rented", 6, 0) - Decimal("1e-9")))
+    assert findings(scenario(**LOOSE), costed(traced)) == []
 
 
 def test_another_policy_is_found() -> None:
