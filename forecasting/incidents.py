@@ -194,15 +194,15 @@ class _Search:
         return bool(self.costs.waste[part.members].all())
 
     def _is_other_side(self, part: Part, earlier: Incident, day: int, excess: Floats) -> bool:
-        """Whether a fall belongs to a rise that has just been told in its home: what one lost, the other got."""
-        if earlier.sign < 0 or day - earlier.told > SPIKE_DAYS:
+        """Whether a fall belongs to a rise in its home: what one lost the other got, or it now lies unused."""
+        if earlier.sign < 0:
             return False
-        if abs(excess[part.members].sum()) > (1 + SHIFT) * self._off(earlier, day):
+        near = [h for h in self.homes[0] if np.isin(earlier.part.members, h.members).any()]
+        if self._is_waste(earlier.part) and day - earlier.first <= LASTING_DAYS:
+            return any(_shares(part, home.members, excess, share=SHIFT) for home in near)
+        if day - earlier.told > SPIKE_DAYS or abs(excess[part.members].sum()) > (1 + SHIFT) * self._off(earlier, day):
             return False
-        return any(
-            _shares(part, home.members, excess, share=HOME) and np.isin(earlier.part.members, home.members).any()
-            for home in self.homes[0]
-        )
+        return any(_shares(part, home.members, excess, share=HOME) for home in near)
 
     def _is_same(self, earlier: Incident, day: int) -> bool:
         """Whether an earlier incident lasts, and is not much further off than it was, or got there slowly."""

@@ -95,7 +95,8 @@ def test_the_summary_speaks_of_every_step(demo: Demo) -> None:
     assert demo.code == 1
     assert demo.summary["needs_attention"] is True
     topics = [line["topic"] for line in demo.summary["summary"]]
-    assert list(dict.fromkeys(topics)) == ["Spend", "Tie-out", "Tokens", "Forecast", "Placement", "Alerts"]
+    expected = ["Spend", "Tie-out", "Tokens", "Forecast", "Placement", "Anomalies", "Alerts"]
+    assert list(dict.fromkeys(topics)) == expected
     assert all((demo.home.parent / path).exists() for path in demo.summary["paths"])
 
 
