@@ -185,8 +185,11 @@ class Scenario(Record):
     """Blocks are bought in the first month and then every so many months."""
     quarters_after_months: Annotated[int, Field(ge=12, multiple_of=12)] | None = None
     """After so many months what runs where is decided by the quarter, which makes a long horizon smaller."""
-    risk_aversion_ratio: Ratio = Decimal(0)
-    """How much the costly demand scenarios weigh: 0 minimises the mean, 1 the mean of the costliest share."""
+    risk_aversion_ratio: Annotated[Decimal, Field(ge=0, le=Decimal("0.99"))] = Decimal(0)
+    """How much the costly demand scenarios weigh: 0 minimises the mean, towards 1 the mean of the costliest share.
+
+    At 1 money that is spent in the other scenarios would count nothing, and would be wasted.
+    """
     risk_tail_ratio: Annotated[Decimal, Field(gt=0, le=1)] = Decimal("0.2")
     """The costliest share of probability that risk looks at; 1 - alpha of the conditional value at risk."""
     workloads: Annotated[tuple[Workload, ...], Field(min_length=1)]

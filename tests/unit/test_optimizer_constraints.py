@@ -161,7 +161,7 @@ def _bites() -> list[Bite]:
             scenario(
                 workloads=[chat()],
                 options=[api()],
-                risk_aversion_ratio="1",
+                risk_aversion_ratio="0.9",
                 demand_scenarios=[
                     {"name": "low", "probability": "0.8", "demand_ratio": "0.75"},
                     {"name": "high", "probability": "0.2", "demand_ratio": "2"},

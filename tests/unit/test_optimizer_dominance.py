@@ -62,6 +62,7 @@ def test_what_is_dropped_was_never_needed(chunk: int, monkeypatch: pytest.Monkey
         with monkeypatch.context() as patched:
             patched.setattr(program, "never_better", lambda *_: {})
             whole = built(of)
+            assert whole.dropped == {}
         dropped += len(small.dropped)
         lean, full = solve(small, Settings(gap_ratio=0)), solve(whole, Settings(gap_ratio=0))
         assert lean.status == full.status, of.name

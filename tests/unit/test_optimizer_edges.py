@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from optimizer.check import findings
 from tests.placement import api, chat, outcome, plan, rented, reserved, scenario, server
@@ -43,6 +44,22 @@ def test_a_quarter_is_bridged_as_a_whole(lead_time_months: int) -> None:
     )
     on_prem = plan(of, "on_prem")
     assert min(u.month for u in on_prem.uses if u.option == "own") == (12 if lead_time_months == 12 else 15)
+
+
+def test_money_counts_in_every_demand_scenario() -> None:
+    """However much risk weighs, nothing is wasted in the scenarios that are not among the costliest."""
+    courses = [
+        {"name": "low", "probability": "0.5", "demand_ratio": "0.5"},
+        {"name": "high", "probability": "0.5", "demand_ratio": "1.5"},
+    ]
+    of: dict[str, Any] = {"workloads": [chat(today=None)], "sites": [], "demand_scenarios": courses}
+    dear = rented(name="dear", price={"amount": "90", "source": "a test", "date": "2026-11-21"})
+    found = plan(scenario(**of, options=[api(), rented(quota="0.4"), dear], risk_aversion_ratio="0.99"))
+    low = [courses[0] | {"probability": "1"}]
+    alone = plan(scenario(**of | {"demand_scenarios": low}, options=[api(), rented(quota="0.4"), dear]))
+    assert found.course_costs[0] == pytest.approx(alone.cost)
+    with pytest.raises(ValidationError, match="risk_aversion_ratio"):
+        scenario(**of, options=[api()], risk_aversion_ratio="1")
 
 
 def test_a_free_move_is_made_only_to_where_the_workload_was_not() -> None:
