@@ -41,6 +41,8 @@ LOOK_BACK_DAYS: Final = 14
 """So far before the day on which it was told an incident may have begun."""
 BACK: Final = 0.35
 """An incident is over when less than this share of its difference is left, three days in a row; or on its last day."""
+TERM: Final = 0.1
+"""What a term of a part's name counts against it, beside the logarithms of its score and money; (none) counts twice."""
 SPIKE_DAYS: Final = 3
 SLOWLY: Final = 0.4
 """What was off by this share three days ago already did not jump."""
@@ -116,16 +118,8 @@ def find(
     member = np.zeros((len(costs.labels), len(parts)))
     for i, part in enumerate(parts):
         member[part.members, i] = 1.0
-    series = costs.values @ member
-    until = np.array([costs.known_until[part.members].min() for part in parts])
-    later = np.arange(len(costs.days))[:, None] > until
-    expected, score = daily_scores(np.where(later, np.nan, series), costs.days)
-    score = np.fmax(score, _rate_scores(costs, member, later))
-    before = np.vstack([np.zeros((1, score.shape[1])), score[:-1]])
-    score = np.where(series < expected, np.fmin(score, before), score)  # one low day costs nobody anything
-    score[:, [bool(costs.fees[part.members].any()) for part in parts]] = 0.0
-    score = np.where(later, 0.0, np.fmax(score, _new(series, least)))
-    score = np.where(np.abs(series - _usual(series)) < least[:, None], 0.0, score)
+    distinct, which = np.unique(member, axis=1, return_inverse=True)
+    score = _scores(costs, distinct, least)[:, which]
     told = np.stack(
         [alarms(column, calm=DAILY_CALM, quiet=DAILY_CALM_DAYS, again=GRAVER) for column in score.T], axis=1
     )
@@ -133,6 +127,20 @@ def find(
     for day in np.flatnonzero(told.any(axis=1)):
         search.judge(int(day), np.flatnonzero(told[day]))
     return [search.as_of_now(found) for found in search.found]
+
+
+def _scores(costs: Costs, member: Floats, least: Floats) -> Floats:
+    """The score of each day and part, 1 and more being an alarm; member: finest parts x parts, 1 for what is in it."""
+    series = costs.values @ member
+    until = np.where(member > 0, costs.known_until[:, None], len(costs.days)).min(axis=0)
+    later = np.arange(len(costs.days))[:, None] > until
+    expected, score = daily_scores(np.where(later, np.nan, series), costs.days)
+    score = np.fmax(score, _rate_scores(costs, member, later))
+    before = np.vstack([np.zeros((1, score.shape[1])), score[:-1]])
+    score = np.where(series < expected, np.fmin(score, before), score)  # one low day costs nobody anything
+    score[:, costs.fees @ member > 0] = 0.0
+    score = np.where(later, 0.0, np.fmax(score, _new(series, least)))
+    return np.where(np.abs(series - _usual(series)) < least[:, None], 0.0, score)
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,8 +295,13 @@ class _Search:
 
 
 def _worth(part: Part, score: float, excess: Floats) -> float:
-    """What a part tells: how clearly it is off, how much of the money it explains, less its dimensions."""
-    return float(np.log1p(score) + np.log(abs(excess[part.members].sum()) + 1e-9) - 0.1 * len(part.terms))
+    """What a part tells: how clearly it is off, how much of the money it explains, less the terms that name it.
+
+    Rounded: parts of the same members are worth the same, and the first is told.
+    """
+    terms = len(part.terms) + sum(value == NONE for _, value in part.terms)
+    money = np.log(abs(excess[part.members].sum()) + 1e-9)
+    return round(float(np.log1p(score) + money - TERM * terms), 6)
 
 
 def _shares(part: Part, members: NDArray[np.int64], excess: Floats, *, share: float = SHARED) -> bool:
@@ -355,19 +368,18 @@ def _weekly(values: Floats, days: Days, day: int) -> Floats:
 
 
 def _parts(labels: Sequence[Mapping[str, str]], groupings: Sequence[tuple[str, ...]]) -> list[Part]:
-    """The parts of all groupings; of those with the same members the one that is named in the fewest plain terms."""
-    found: dict[bytes, Part] = {}
+    """The parts of all groupings but for those that name nothing, in the order of the groupings.
+
+    Parts with the same members stay: that they are the same may change with a part that is yet to come.
+    """
+    parts = []
     for grouping in groupings:
         groups: dict[tuple[str, ...], list[int]] = {}
         for i, label in enumerate(labels):
             groups.setdefault(tuple(label[name] for name in grouping), []).append(i)
-        for values, members in groups.items():
-            part = Part(tuple(zip(grouping, values, strict=True)), np.array(members))
-            held = found.get(part.members.tobytes())
-            if any(value != NONE for value in values) and (held is None or _plainness(part) < _plainness(held)):
-                found[part.members.tobytes()] = part
-    return list(found.values())
-
-
-def _plainness(part: Part) -> tuple[int, int]:
-    return sum(value == NONE for _, value in part.terms), len(part.terms)
+        parts += [
+            Part(tuple(zip(grouping, values, strict=True)), np.array(members))
+            for values, members in groups.items()
+            if any(value != NONE for value in values)
+        ]
+    return parts

@@ -95,8 +95,9 @@ def test_one_cause_is_told_once_where_it_lies() -> None:
 
 
 def test_an_anomaly_is_the_same_whatever_comes_later() -> None:
-    """Later days change an anomaly's last day and money, not its id, scope, first day and the day it was told."""
-    daily = company(change=times(1.6, **{s.USE_CASE: "search"}))
+    """Later days, and parts that come with them, change an anomaly's last day and money, not its id and name."""
+    joins = part("later", 15, **{s.TEAM: "Search", s.DRIVER: "accelerator", s.ACCELERATOR_MODEL: "L4"})[AT + 20 :]
+    daily = company(joins, change=times(1.6, **{s.USE_CASE: "search"}))
     whole = only(search(daily))
     early = only(search(daily.filter(pl.col(s.CHARGE_DATE) <= whole.told_on)))
     assert (early.anomaly_id, early.scope, early.first_day) == (whole.anomaly_id, whole.scope, whole.first_day)
