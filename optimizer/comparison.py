@@ -119,16 +119,24 @@ def warnings(results: Sequence[PolicyResult], ratio: Decimal) -> list[Warned]:
 def rule_price(rule: str, plan: Plan, without: Outcome) -> RulePrice:
     """The plan's cost less the cost without the rule; the range holds whatever the solver left open in either.
 
-    low = bound with - cost without; high = cost with - bound without.
+    low = bound with - cost without; high = cost with - bound without. With risk aversion all of them are of the
+    weighted cost, which is what plan and bound minimise.
     """
     other = without.plan
     if other is None:
         return RulePrice(rule, None, None, None, None, without.status)
-    cost_without = min(other.cost, plan.cost)  # the plan itself is one without the rule
-    price = plan.cost - cost_without
+    cost = _minimised(plan)
+    cost_without = min(_minimised(other), cost)  # the plan itself is one without the rule
+    price = cost - cost_without
     low = min(_money(plan.bound) - cost_without, price)
-    high = max(plan.cost - _money(other.bound), price)
+    high = max(cost - _money(other.bound), price)
     return RulePrice(rule, cost_without, price, low, high, without.status)
+
+
+def _minimised(plan: Plan) -> Decimal:
+    """The cost, exact, or the weighted cost where risk counts."""
+    objective = _money(plan.objective)
+    return plan.cost if abs(objective - plan.cost) <= ROUNDING_RATIO * abs(plan.cost) + 1 else objective
 
 
 def _money(amount: float) -> Decimal:

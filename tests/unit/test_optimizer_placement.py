@@ -168,3 +168,25 @@ def test_a_twin_of_the_scenario_has_the_same_digest() -> None:
         scenario(options=[api(price={"amount": "3.01", **STATED}), rented()]).digest
         != scenario(options=[api(), rented()]).digest
     )
+
+
+def test_a_rule_is_priced_by_what_the_plan_minimises() -> None:
+    """With risk aversion a rule may lower the expected cost; its price is of the weighted cost, and not below zero."""
+    averse = scenario(
+        workloads=[chat(max_latency_ms=100)],
+        options=[api(), rented(), reserved()],
+        sites=[],
+        risk_aversion_ratio="0.9",
+        demand_scenarios=[
+            {"name": "low", "probability": "0.8", "demand_ratio": "0.75"},
+            {"name": "high", "probability": "0.2", "demand_ratio": "2"},
+        ],
+    )
+    found = place(averse, settings=EXACT)
+    assert found.plan is not None
+    (price,) = [p for p in found.rule_prices if p.rule == "latency"]
+    assert price.price is not None
+    assert price.cost_without is not None
+    assert price.price >= 0
+    assert float(price.price + price.cost_without) == pytest.approx(found.plan.objective, rel=1e-6)
+    assert abs(found.plan.objective - float(found.plan.cost)) > 1
