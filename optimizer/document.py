@@ -21,6 +21,12 @@ from optimizer.throughput import load_throughputs, with_throughputs
 LISTS = ("workloads", "options", "sites", "load_blocks", "demand_scenarios", "price_book", "fx_rates")
 
 
+class WrongSettings(ConfigError):
+    """Settings of a scenario that are wrong; problems: each by itself, where it is and then what is wrong with it."""
+
+    problems: tuple[str, ...] = ()
+
+
 class ScenarioRate(Record):
     """One unit of base costs `rate` units of quote."""
 
@@ -81,11 +87,13 @@ def parse_scenario(text: str, *, name: str, own: OwnPrices = SHIPPED) -> Scenari
         scenario = Scenario.model_validate({**content, "options": options})
     except ValidationError as error:
         problems = [_problem(document, e) for e in error.errors()]
-        raise ConfigError(
+        wrong = WrongSettings(
             f"{name} has {len(problems)} wrong setting(s): " + "; ".join(problems),
             expected="the settings of a scenario: " + ", ".join({**Scenario.model_fields, **_Offered.model_fields}),
             next_step="correct or remove them; `finops scenario new` writes a commented example",
-        ) from error
+        )
+        wrong.problems = tuple(problems)
+        raise wrong from error
     tables = load_throughputs(Path(name).parent / path for path in offered.throughputs)
     complete = with_demand_scenarios(with_throughputs(scenario, tables))
     refuse_unaccepted(complete, name, own)

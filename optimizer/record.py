@@ -159,6 +159,7 @@ def _workloads(placement: Placement) -> list[dict[str, Any]]:
             "workload": e.workload,
             "unit": scenario.workload(e.workload).unit,
             "today": scenario.workload(e.workload).today,
+            "residency": list(scenario.workload(e.workload).residency),
             "cash": _cents(e.cash),
             "chosen": [
                 {

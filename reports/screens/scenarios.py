@@ -1,27 +1,30 @@
-"""Where should it run? The hosting choices of a scenario side by side, their cost curves, and why the plan is so."""
+"""Where should it run? Scenarios chosen, solved, compared, edited and approved; the address says which."""
 
-from decimal import Decimal
+from collections.abc import Mapping
+from urllib.parse import urlencode
 
-import polars as pl
 import streamlit as st
 
-from finops import schema as s
-from reports import charts
-from reports.screens import outlook as forecast_page
-from reports.screens import parts
+from finops.errors import FinopsError
+from finops.pipeline import scenario_log
+from finops.pipeline.scenario_log import SavedScenario
+from finops.prices import OwnPrices
+from reports.screens import parts, scenario_compare, scenario_decisions, scenario_form, scenario_plan, scenario_solve
 from reports.screens.page import Page
-from reports.theme import colours
 from reports.views import plans
-from reports.views.outlook import known_series, outlook
-from reports.views.plans import CHOICE, PLAN, PlanView
-from reports.views.spend import summed
-from reports.views.words import compact, percent
+from reports.views.plans import PlanView
+from reports.views.scenario_compare import MOST
+
+CHOSEN, BASE, COPY = "scenarios", "base", "scenario_copy"
+PLAN, COMPARE, INPUTS, DECISIONS = "The plan", "Side by side", "Inputs", "Approval and history"
 
 
 def render(page: Page) -> None:
     """Draw the page."""
     parts.title("Where should it run?", page, whole="A plan places whole workloads")
-    names = page.compute(plans.plan_names)
+    saved = scenario_log.saved_scenarios(page.config)
+    planned: list[str] = page.compute(plans.plan_names)
+    names = [*planned, *(name for name in saved if name not in planned)]
     if not names:
         parts.empty(
             "Each workload's place, and what cloud, API and own servers would cost side by side, would be here.",
@@ -29,147 +32,132 @@ def render(page: Page) -> None:
             why="It writes a scenario from your own spend; `finops optimize` then plans it.",
         )
         return
-    name: str = st.selectbox("Scenario", names, key="scenario", persist_state="session")
-    view = page.compute(plans.plan, name)
-    st.subheader(plans.sentence(view), anchor=False)
-    if view.body["description"]:
-        st.caption(view.body["description"])
-    if view.cost is None:
-        _no_plan(view)
+    chosen, base = _selection(names)
+    if not chosen:
+        st.info("Choose a scenario above, up to four to put them side by side.")
         return
-    _side_by_side(view)
-    left, right = st.columns([3, 2], gap="large")
-    with left:
-        _curves(page, view)
-    with right:
-        _forecast(page)
-    _places(page, view)
-    _rules(view)
-    _schedule(view)
-    _method(view)
-
-
-def _no_plan(view: PlanView) -> None:
-    with st.container(border=True):
-        st.markdown("**What happened:** these cannot hold together: " + "; ".join(view.body["conflict"]))
-        st.markdown("**What it means:** there is no plan, and so no cost, for this scenario.")
-        helps = [
-            f"without {r['rule']}: {compact(Decimal(r['cost']))} {view.currency}" for r in view.body["relaxations"]
-        ]
-        st.markdown("**What to do:** relax one rule. " + ("; ".join(helps) or "None alone is enough: add options."))
-    _excluded(view)
-
-
-def _side_by_side(view: PlanView) -> None:
-    """Columns are the choices, rows are what decides; the base is the plan."""
-    found = plans.choices(view)
-    rows = {
-        f"Cost, {view.currency} (present value)": [compact(v) for v in found["cost"]],
-        "Against the plan": [_over(v, view.cost) for v in found["over_plan"]],
-        f"Cash, {view.currency}": [compact(v) for v in found["cash"]],
-        f"Of it capital, {view.currency}": [compact(v) for v in found["capex"]],
-        f"Worth at the end, {view.currency}": [compact(v) for v in found["closing_value"]],
-        "Can it be done?": ["no" if cost is None else "yes" for cost in found["cost"]],
-    }
-    shown = pl.DataFrame(
-        {"What decides": list(rows)} | {name: [row[i] for row in rows.values()] for i, name in enumerate(found[CHOICE])}
-    )
-    parts.table(
-        shown, key="scenario_choices", file=f"{view.scenario}_choices.csv", names={c: c for c in shown.columns},
-        download=lambda: found,
-    )  # fmt: skip
-    for choice, status, reason in found.filter(pl.col("cost").is_null()).select(CHOICE, "status", "reason").iter_rows():
-        st.caption(f"{choice}: {plans.status_words(status)}" + (f": {reason}" if reason else "") + ".")
-
-
-def _over(over: Decimal | None, cost: Decimal | None) -> str:
-    if over is None or not cost:
-        return "–"
-    return "the plan" if over == 0 else f"{compact(over, signed=True)} ({percent(over / cost, signed=True)})"
-
-
-def _curves(page: Page, view: PlanView) -> None:
-    st.markdown("##### What each choice has cost by each month")
-    found = plans.curves(view)
-    crossing = plans.crossings(view)
-    names = [view.title(p["policy"]) for p in view.body["policies"]]
-    drawn = charts.cost_curves(
-        found,
-        colours("policy", names, page.look),
-        page.look,
-        currency=view.currency,
-        crossings=[c for c in crossing if view.title(PLAN) in c[1]][:1],
-    )
-    parts.chart(drawn, key="scenario_curves", says="Cumulative cash of each hosting choice by month")
-    if crossing:
-        st.caption("; ".join(f"{what} from {view.months[month - 1]} on" for month, what in crossing[:4]) + ".")
-    warnings = plans.warnings(view)
-    if warnings:
-        st.markdown(f":material/warning: {warnings}")
-
-
-def _forecast(page: Page) -> None:
-    st.markdown("##### The demand behind it: all AI spend")
-    names = page.compute(known_series, page.currency)
-    found = page.compute(outlook, names[0]) if names else None
-    if found is None:
-        parts.empty("The forecast of AI spend would be here.", "finops forecast")
+    views = {name: page.compute(plans.plan, name) for name in chosen if name in planned}
+    digests = {name: _digest(page, saved[name]) for name in chosen if name in saved}
+    view = _view(len(chosen))
+    _actions(page, saved, chosen, base, view)
+    _outdated(views, digests, saved)
+    if scenario_solve.asked():
+        scenario_solve.solve(page, [saved[name] for name in chosen if name in saved])
+    scenario_solve.outcome()
+    if view == INPUTS:
+        scenario_form.render(page, saved, base, [name for name in chosen if name != base])
+    elif view == DECISIONS:
+        scenario_decisions.render(page, saved, base, views.get(base), digests.get(base))
+    elif not views:
+        st.info(f"{', '.join(chosen)}: no plan yet. *Solve* makes one; it takes up to a few minutes.")
+    elif view == COMPARE:
+        scenario_compare.render(page, list(views.values()), base if base in views else next(iter(views)))
+    elif base in views:
+        scenario_plan.render(page, views[base])
     else:
-        forecast_page.draw(page, found, key="scenario_outlook")
+        st.info(f"{base} has no plan yet. *Solve* makes one; it takes up to a few minutes.")
 
 
-def _places(page: Page, view: PlanView) -> None:
-    left, right = st.columns([2, 3], gap="large")
+def _selection(names: list[str]) -> tuple[list[str], str]:
+    """The chosen scenarios and the one that others are compared with, which the address carries."""
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
     with left:
-        st.markdown("##### Where each workload runs")
-        drawn = charts.placement(plans.matrix(view), page.colours(s.HOSTING), page.look)
-        parts.chart(drawn, key="scenario_matrix", says="Share of each workload's work by kind of hosting")
+        chosen: list[str] = st.multiselect(
+            "Scenarios", names, default=names[:1], key=CHOSEN, max_selections=MOST, bind="query-params",
+            help="Up to four; the address of this page says which, so it can be sent to others.",
+        )  # fmt: skip
     with right:
-        st.markdown("##### Why there")
-        rows = plans.workloads(view)
-        shown = rows.drop("note") if rows["note"].is_null().all() else rows
-        parts.table(
-            shown, key="scenario_workloads", file=f"{view.scenario}_workloads.csv",
-            money={"cash": f"Cash, {view.currency}", "runner_up_extra": "Runner-up costs more"},
-            names={"runner_up": "Runner-up"},
+        base = st.selectbox(
+            "Compare with", chosen, key=BASE, bind="query-params", disabled=len(chosen) < 2,
+            help="The base: differences are counted from it, and the details below are its own.",
         )  # fmt: skip
+    return chosen, str(base)
 
 
-def _rules(view: PlanView) -> None:
-    prices = [price["text"] for price in view.body["rule_prices"]]
-    if prices:
-        st.markdown("##### What the rules cost")
-        st.markdown("\n".join(f"- {text}" for text in prices))
-    _excluded(view)
+def _view(count: int) -> str:
+    offered = [PLAN, COMPARE, INPUTS, DECISIONS] if count > 1 else [PLAN, INPUTS, DECISIONS]
+    default = COMPARE if count > 1 else PLAN
+    chosen: str | None = st.segmented_control(
+        "What to show", offered, default=default, key=_view_key(count), label_visibility="collapsed",
+        bind="query-params",
+    )  # fmt: skip
+    return chosen or default
 
 
-def _excluded(view: PlanView) -> None:
-    rows = plans.excluded(view)
-    with st.expander(f"Options left out, and why ({len(rows)})"):
-        if len(rows):
-            parts.table(rows, key="scenario_excluded", file=f"{view.scenario}_left_out.csv")
-        else:
-            st.caption("Every option fits every workload.")
+def _view_key(count: int) -> str:
+    """One scenario opens with its plan, several with the comparison: each has a choice of its own."""
+    return "views" if count > 1 else "view"
 
 
-def _schedule(view: PlanView) -> None:
-    rows = plans.schedule(view)
-    with st.expander("Month by month"):
-        parts.table(
-            rows, key="scenario_schedule", file=f"{view.scenario}_schedule.csv",
-            money={"cash": f"Cash, {view.currency}"}, total=("Cash of the plan", summed(rows, "cash"), view.currency),
-        )  # fmt: skip
+@st.cache_data(max_entries=64, show_spinner="Reading the scenario and its prices…")
+def _digest_of(
+    text: str,  # noqa: ARG001 (the cache hashes it)
+    stamps: tuple[int, ...],  # noqa: ARG001
+    _page: Page,
+    _saved: SavedScenario,
+) -> str | FinopsError:
+    try:
+        return scenario_log.digest_of(_page.config, _saved)
+    except FinopsError as error:
+        return error
 
 
-def _method(view: PlanView) -> None:
-    gap = view.body["gap_ratio"]
-    with st.expander("How this plan is made"):
-        st.markdown(
-            f"- The plan ({view.title(PLAN)}) is {plans.status_words(view.status)}"
-            + (f"; no plan can be more than {percent(gap)} cheaper" if gap is not None else "")
-            + ". Its cost was recomputed from its schedule by code that does not know the solver.\n"
-            f"- Cost is present value at {percent(Decimal(view.body['discount_ratio_per_year']))} a year, less what "
-            "owned servers are still worth at the end; curves and the schedule show cash, undiscounted.\n"
-            "- Each other column serves the same demand under one forced choice.\n"
-            f"- Made {view.made_at:%-d %B %Y}; every price carries its source and date in the scenario."
+def _digest(page: Page, saved: SavedScenario) -> str | FinopsError:
+    """The fingerprint of a scenario with today's prices, or what is wrong with its file."""
+    found: str | FinopsError = _digest_of(saved.text, OwnPrices.of(page.config).stamps, page, saved)
+    return found
+
+
+def _outdated(
+    views: Mapping[str, PlanView], digests: Mapping[str, str | FinopsError], saved: Mapping[str, SavedScenario]
+) -> None:
+    """Which shown plans are not those of the scenarios as they are now, and which files are wrong."""
+    for name, digest in digests.items():
+        if isinstance(digest, FinopsError):
+            parts.failed(digest, means=f"{name} cannot be solved; what is shown of it is its last plan, if any.")
+    old = [n for n, v in views.items() if isinstance(digests.get(n), str) and v.body["digest"] != digests[n]]
+    if old:
+        st.warning(
+            f"Inputs or prices of {', '.join(old)} have changed since the plan shown here was made. *Solve* brings it "
+            "up to date.",
+            icon=":material/update:",
         )
+    alien = [n for n in views if n not in saved]
+    if alien:
+        st.caption(f"{', '.join(alien)}: the scenario's file is not in this home, so its plan can be read only.")
+
+
+# ------------------------------------------------------------------------------------------------------------- actions
+def _actions(page: Page, saved: Mapping[str, SavedScenario], chosen: list[str], base: str, view: str) -> None:
+    files = [name for name in chosen if name in saved]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Solve", icon=":material/play_arrow:", type="primary", disabled=not files, on_click=scenario_solve.ask,
+            help="Plans the chosen scenarios; where nothing has changed the kept plan is shown again.",
+        )  # fmt: skip
+        if base in saved:
+            with st.popover("Duplicate", icon=":material/content_copy:"):
+                _duplicate(page, saved[base])
+        with st.popover("Share", icon=":material/link:"):
+            st.caption("Whoever opens this address of the app sees the same scenarios against the same base.")
+            st.code(link(chosen, base, view), language=None)
+
+
+def link(chosen: list[str], base: str, view: str) -> str:
+    """The address of the page as it is shown."""
+    query = urlencode({CHOSEN: chosen, BASE: base, _view_key(len(chosen)): view}, doseq=True)
+    return f"{(st.context.url or '').split('?')[0]}?{query}"
+
+
+def _duplicate(page: Page, source: SavedScenario) -> None:
+    with st.form("duplicate", border=False):
+        name = st.text_input("Name of the copy", f"{source.name}-2", key=f"copy_name_{source.name}")
+        by = st.text_input("Your name", key="copy_by", persist_state="session")
+        if st.form_submit_button("Duplicate"):
+            try:
+                scenario_log.duplicate(page.config, page.lake, source, name.strip(), by=by)
+            except FinopsError as error:
+                st.error(f"{error.found}. {error.next_step.capitalize()} (expected: {error.expected}).")
+                return
+            st.session_state[COPY] = name.strip()
+            st.rerun()

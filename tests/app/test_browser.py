@@ -108,7 +108,7 @@ def choose(page: Page, label: str, value: str) -> None:
 
 def test_each_page_opens_and_draws_its_charts(page: Page) -> None:
     """Each page shows its question, an error on none, and charts where it has some."""
-    charts = {"Overview": 3, "Explore": 1, "Variance": 1, "Tokens": 5, "Forecast": 1, "Scenarios": 3, "Data": 1}
+    charts = {"Overview": 3, "Explore": 1, "Variance": 1, "Tokens": 5, "Forecast": 1, "Scenarios": 4, "Data": 1}
     for name, question in QUESTIONS.items():
         page.get_by_role("link", name=name).click()
         ready(page, question)

@@ -367,7 +367,7 @@ def test_a_scenario_without_a_plan_names_the_conflict(tmp_path: Path) -> None:
     strict = SCENARIO.replace("[[workloads]]", "[rules]\nbudget_per_year = [1000]\n\n[[workloads]]", 1)
     placed = place(parse_scenario(strict.replace('"growth"', '"strict"', 1), name="strict.toml"), settings=Settings())
     store_plans(Lake.of(load_config(home)), [placed])
-    app = opened(home, "scenarios", scenario="strict")
+    app = opened(home, "scenarios", scenarios=["strict"])
     assert not app.exception
     assert app.subheader[0].value.startswith("strict: no plan keeps every rule. ")
     assert "**What to do:** relax one rule. without budget" in words(app)
