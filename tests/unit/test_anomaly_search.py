@@ -154,6 +154,24 @@ CAUSES = {
 }  # fmt: skip
 
 
+def _desk(requests: float, **changed: object) -> Change:
+    """The desk at 1.6 times its cost and tokens, its requests times a ratio, and what else is changed."""
+    grown = times(1.6, **{s.USE_CASE: "desk"})
+
+    def change(day: int, row: dict[str, object]) -> dict[str, object] | None:
+        is_desk = row[s.USE_CASE] == "desk" and day >= AT
+        return {**(grown(day, row) or {}), s.REQUESTS: 1000 * requests, **changed} if is_desk else row
+
+    return change
+
+
+CAUSES |= {
+    "longer prompts": _desk(1.0),
+    "retries": _desk(2.4),
+    "another model": _desk(1.6, **{s.MODEL_ID: "claude-max"}),
+}
+
+
 @pytest.mark.parametrize("cause", CAUSES)
 def test_the_cause_is_told_from_what_is_counted(cause: str) -> None:
     """A dearer meter, more calls and a cache that fell are told apart by tokens and requests."""
