@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation, localcontext
 from itertools import groupby
+from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -118,13 +119,24 @@ def parse(part: RawPart) -> pl.LazyFrame:
 
     Raises InputError for a file without one of NEEDED, or one that is empty, damaged or cut off.
     """
-    with readable(part.path):
-        ledger = scan(part.path).collect()
+    assets, rejected = _ledger(part.path)
+    return pl.concat([_charges(assets, part), _rejected(rejected, part)]).lazy()
+
+
+def read_assets(path: Path) -> list[Asset]:
+    """The assets of a ledger; rows that cannot be one are left out, as they are quarantined when it is ingested."""
+    return _ledger(path)[0]
+
+
+def _ledger(path: Path) -> tuple[list[Asset], list[tuple[Mapping[str, str | None], str]]]:
+    """The assets, and the rows that cannot be one with the reason."""
+    with readable(path):
+        ledger = scan(path).collect()
     ledger = ledger.rename({c: c.strip().lower() for c in ledger.columns})
     missing = [c for c in NEEDED if c not in ledger.columns]
     if missing:
         raise InputError(
-            f"{part.path} has no column {', '.join(missing)}",
+            f"{path} has no column {', '.join(missing)}",
             expected="an asset ledger with at least " + ", ".join(NEEDED),
             next_step="name the right --connector for this file, or add the columns",
         )
@@ -139,7 +151,7 @@ def parse(part: RawPart) -> pl.LazyFrame:
         else:
             seen.add(asset.asset_id)
             assets.append(asset)
-    return pl.concat([_charges(assets, part), _rejected(rejected, part)]).lazy()
+    return assets, rejected
 
 
 # ------------------------------------------------------------------------------------------------------ ledger rows

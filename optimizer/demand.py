@@ -30,6 +30,7 @@ def demand_paths(scenario: Scenario) -> Ratios:
     walks = float(stated.sd_ratio_per_year) * np.cumsum(steps, axis=2) / np.sqrt(12)
     ratios = np.exp(np.concatenate([walks, -walks])[: stated.paths])
     mean_one: Ratios = ratios / ratios.mean(axis=0, keepdims=True)
+    mean_one[:, [w.name in stated.certain for w in scenario.workloads]] = 1.0
     return mean_one
 
 

@@ -1,9 +1,8 @@
 """Writes a commented scenario file from measured spend: what runs today, what it costs, and what it could run on."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
@@ -11,15 +10,23 @@ import polars as pl
 
 from finops import prices
 from finops.prices import OwnPrices
-from optimizer.offers import SHIPPED, offered_countries
+from optimizer.offers import SHIPPED, Selection, offered_countries, selected_options
+from optimizer.scenario import LoadBlock
+from optimizer.standing import Billed, Commitment, OwnServers, number, option_lines, text
 
 UNIT_PRICE = Decimal("1e-18")
 CLOUDS = ("aws", "azure", "gcp")
 SERVERS = {
     "H100-80GB": ("hgx_h100_8gpu_server_usd", "dgx_h100_max_power_kw"),
+    "H200-141GB": ("hgx_h200_8gpu_server_usd", "dgx_h100_max_power_kw"),
     "B200-180GB": ("hgx_b200_8gpu_server_usd", "dgx_b200_max_power_kw"),
 }
-"""Accelerators whose eight-way server has a sourced price and power, with the parameters that hold them."""
+"""Accelerators whose eight-way server has a sourced price, with the parameters of price and power.
+
+An H200 draws what an H100 draws: both are 700 W SXM parts on the same board.
+"""
+IN_MONEY = "savings_plan"
+"""The commitment of the price book that promises money per hour, not machines."""
 SHOWN = Decimal("0.01")
 
 
@@ -43,6 +50,9 @@ class Measured:
     accelerator: str | None
     use: str | None = None
     """The use case, or the team where it has none."""
+    driver: str | None = None
+    block: OwnServers | Commitment | None = None
+    """What stands for it whatever runs, where it runs on nothing else."""
     parts: tuple["Measured", ...] = ()
     """The smaller ones that this one, in money, stands for."""
 
@@ -51,7 +61,8 @@ class Measured:
 class Spend:
     """What the scenario is made from: the months, the total of their spend, and the part that is not demand.
 
-    total = placed + unplaced, where placed is the sum of the measured costs; unplaced: taxes, credits, adjustments.
+    total = placed + unplaced + saving, where placed is the sum of the measured costs; unplaced: taxes, credits,
+    adjustments; saving: what right-sizing took off.
     """
 
     months: tuple[str, ...]
@@ -61,6 +72,25 @@ class Spend:
     total: Decimal
     unplaced: Decimal
     notes: tuple[str, ...] = ()
+    saving: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is known of the months to come, each with its source in words.
+
+    growth: a year, by workload. spread: standard deviation of the logarithm of demand after a year.
+    """
+
+    growth: Mapping[str, tuple[Decimal, str]] = field(default_factory=dict)
+    spread: tuple[Decimal, str] | None = None
+    load_blocks: tuple[LoadBlock, ...] = ()
+    load_source: str = ""
+
+
+def sunk(measured: Sequence[Measured]) -> Decimal:
+    """What of the placed spend is the purchase of servers that stand: paid already, and in no plan's cost."""
+    return sum((m.block.sunk for m in measured if isinstance(m.block, OwnServers)), Decimal(0))
 
 
 def draft(
@@ -72,8 +102,9 @@ def draft(
     measured: Sequence[Measured],
     book_rate: tuple[Decimal, str, date] | None,
     own: OwnPrices = SHIPPED,
+    outlook: Outlook = Outlook(),
 ) -> str:
-    """The text of a scenario file that solves as written; the demand priced as today sums to the placed spend.
+    """The text of a scenario file that solves as written; going on as today costs the placed spend less what is sunk.
 
     book_rate: what one USD, the price book's currency, is in the scenario's currency, with source and day; None where
     they are the same or nobody knows, and then only offers in the scenario's currency are used.
@@ -84,39 +115,36 @@ def draft(
         rate, source, day = book_rate
         parts.append(
             f'[[fx_rates]]\nbase = "USD"\nquote = "{spend.currency}"\nrate = {rate:f}\n'
-            f"source = {_text(source)}\ndate = {day}\n"
+            f"source = {text(source)}\ndate = {day}\n"
         )
-    for m in measured:
-        parts.append(_workload(m, spend))
-    for m in measured:
-        parts.append(_today(m, spend))
+    parts += [_load(outlook), _uncertainty(outlook, measured)]
+    parts += [_workload(m, spend, outlook) for m in measured]
+    parts += [_today(m, spend) for m in measured]
     by_accelerator = _rented_accelerators(measured)
+    rate = book_rate[0] if book_rate is not None else Decimal(1)
     for accelerator, users in by_accelerator.items() if usable else ():
-        if (offers := _book_block(accelerator, users, own)) is not None:
-            parts.append(offers)
-        if spend.currency == "USD" and accelerator in SERVERS:
-            parts.append(_server(accelerator, users))
-    if spend.currency == "USD" and by_accelerator.keys() & SERVERS.keys():
+        parts += _offers(accelerator, users, own)
+        if accelerator in SERVERS:
+            parts.append(_server(accelerator, users, rate))
+    if usable and by_accelerator.keys() & SERVERS.keys():
         parts.append(
             '[[sites]]\nname = "own-room"\nspare = 1               # servers kept spare while the site is open\n'
         )
     if any(m.unit == "million_tokens" for m in measured):
         parts.append(_SELF_HOSTING)
     parts.append(_RULES)
-    return "\n".join(parts)
-
-
-def _text(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return "\n".join(part for part in parts if part)
 
 
 def _head(name: str, company: str, start: str, spend: Spend, measured: Sequence[Measured], *, usable: bool) -> str:
     placed = sum((m.cost for m in measured), Decimal(0))
     lines = [
         f"# Where should the workloads of {company} run? Made from its own bills; change what you know better.",
-        f"# Spend of {', '.join(spend.months)} ({spend.cost} cost): {_number(spend.total)} {spend.currency}",
-        f"#   placed below as demand: {_number(placed)} {spend.currency}",
-        f"#   not demand (taxes, credits, refunds): {_number(spend.unplaced)} {spend.currency}",
+        f"# Spend of {', '.join(spend.months)} ({spend.cost} cost): {number(spend.total)} {spend.currency}",
+        f"#   placed below as demand: {number(placed)} {spend.currency}",
+        *_of_placed(measured, spend.currency),
+        f"#   not demand (taxes, credits, refunds): {number(spend.unplaced)} {spend.currency}",
+        *([f"#   saved by right-sizing first: {number(spend.saving)} {spend.currency}"] if spend.saving else []),
         *(f"# {note}" for note in spend.notes),
         f"# Demand is the mean month of these {len(spend.months)}; at today's prices it costs what was paid.",
     ]
@@ -125,31 +153,89 @@ def _head(name: str, company: str, start: str, spend: Spend, measured: Sequence[
     return "\n".join(
         [
             *lines,
-            f"name = {_text(name)}",
-            f"currency = {_text(spend.currency)}",
-            f"start = {_text(start)}",
+            f"name = {text(name)}",
+            f"currency = {text(spend.currency)}",
+            f"start = {text(start)}",
             "horizon_months = 36",
             "discount_ratio_per_year = 0.08   # your cost of capital",
             "purchase_every_months = 3        # commitments and servers are decided each quarter",
+            "quarters_after_months = 12       # what runs where is decided by the month in the first year only",
             "",
         ]
     )
 
 
-def _workload(m: Measured, spend: Spend) -> str:
+def _of_placed(measured: Sequence[Measured], currency: str) -> list[str]:
+    """What of the placed spend stands whatever runs, in words."""
+    servers = [m for m in measured if isinstance(m.block, OwnServers)]
+    promised = [m for m in measured if isinstance(m.block, Commitment)]
+    purchase = sunk(measured)
+    running = sum((m.cost for m in servers), Decimal(0)) - purchase
+    committed = sum((m.cost for m in promised), Decimal(0))
+    return [
+        *([f"#     of it running cost of own servers: {number(running)} {currency}"] if servers else []),
+        *(
+            [f"#     of it purchase of own servers, sunk and in no plan: {number(purchase)} {currency}"]
+            if servers
+            else []
+        ),
+        *([f"#     of it commitments that run: {number(committed)} {currency}"] if promised else []),
+    ]
+
+
+def _load(outlook: Outlook) -> str:
+    """The load blocks, each workload with its own level."""
+    lines = [f"# Load by the hour: {outlook.load_source}."] if outlook.load_blocks else []
+    for b in outlook.load_blocks:
+        levels = ", ".join(f"{text(name)} = {number(level)}" for name, level in b.workloads.items())
+        lines += [
+            "[[load_blocks]]",
+            f"name = {text(b.name)}",
+            f"hours_ratio = {number(b.hours_ratio)}",
+            f"demand_ratio = {number(b.demand_ratio)}",
+            f"workloads = {{ {levels} }}",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def _uncertainty(outlook: Outlook, measured: Sequence[Measured]) -> str:
+    """How far demand may come out from what is stated: measured, or as a comment to be filled in."""
+    stands = ", ".join(text(m.name) for m in measured if m.block is not None)
+    if outlook.spread is None:
+        return (
+            "# [uncertainty]                  # no forecast tells how far demand may come out: state it to see risk\n"
+            '# sd_ratio_per_year = 0.2\n# source = "an estimate"\n'
+        )
+    ratio, source = outlook.spread
+    return "\n".join(
+        [
+            "[uncertainty]",
+            f"sd_ratio_per_year = {number(ratio)}",
+            f"source = {text(source)}",
+            *([f"certain = [{stands}]   # standing capacity does what it does"] if stands else []),
+            "",
+        ]
+    )
+
+
+def _workload(m: Measured, spend: Spend, outlook: Outlook) -> str:
+    growth, why = outlook.growth.get(m.name, (Decimal(0), "0.5 is half as much again each year"))
+    if m.block is not None:
+        growth, why = Decimal(0), "what stands does what it does; more of it is more of what is rented"
     monthly = (m.units / len(spend.months)).quantize(UNIT_PRICE)
     lines = [
-        f"# {m.about}: {_number(m.cost)} {spend.currency} in {len(spend.months)} month(s)",
+        f"# {m.about}: {number(m.cost)} {spend.currency} in {len(spend.months)} month(s)",
         "[[workloads]]",
-        f"name = {_text(m.name)}",
-        f"kind = {_text(m.kind)}",
-        f"unit = {_text(m.unit)}",
-        f"demand_per_month = {_number(monthly)}",
-        "growth_ratio_per_year = 0.0      # 0.5 is half as much again each year",
-        f"today = {_text('today-' + m.name)}",
+        f"name = {text(m.name)}",
+        f"kind = {text(m.kind)}",
+        f"unit = {text(m.unit)}",
+        f"demand_per_month = {number(monthly)}",
+        f"growth_ratio_per_year = {number(growth) if growth else '0.0'}      # {why}",
+        f"today = {text('today-' + m.name)}",
     ]
     if m.unit == "accelerator_hours":
-        lines.append(f"reference_accelerator = {_text(m.accelerator or 'accelerator')}")
+        lines.append(f"reference_accelerator = {text(m.accelerator or 'accelerator')}")
     if m.kind in ("training", "fine_tuning"):
         lines.append("window_months = 1                # may wait within the month")
         lines.append("interruptible = true             # restarts from a checkpoint")
@@ -160,25 +246,27 @@ def _workload(m: Measured, spend: Spend) -> str:
     return "\n".join([*lines, ""])
 
 
-def _number(value: Decimal) -> str:
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def _today(m: Measured, spend: Spend) -> str:
+    """The option it runs on now: what stands for it, or its own price by use."""
+    months = f"{spend.months[0]} to {spend.months[-1]}"
+    if m.block is not None:
+        billed = Billed(
+            m.name, m.units, m.cost, len(spend.months), m.provider, m.region, m.country, str(m.accelerator), months,
+            spend.last_day,
+        )  # fmt: skip
+        return "\n".join(option_lines(m.block, billed))
     price = (m.cost / m.units).quantize(UNIT_PRICE)
     lines = [
         "[[options]]",
-        f"name = {_text('today-' + m.name)}",
+        f"name = {text('today-' + m.name)}",
         f'kind = "{"api" if m.hosting == "api" else "metered"}"                  # goes on as it is billed today',
-        f"hosting = {_text(m.hosting)}",
-        f"provider = {_text(m.provider)}",
-        *([f"region = {_text(m.region)}"] if m.region else []),
-        *([f"country = {_text(m.country)}"] if m.country else []),
-        f"unit = {_text(m.unit)}",
-        f"workloads = [{_text(m.name)}]",
-        f'price = {{ amount = {_number(price)}, source = "own bills, {spend.months[0]} to {spend.months[-1]}", '
-        f"date = {spend.last_day} }}",
+        f"hosting = {text(m.hosting)}",
+        f"provider = {text(m.provider)}",
+        *([f"region = {text(m.region)}"] if m.region else []),
+        *([f"country = {text(m.country)}"] if m.country else []),
+        f"unit = {text(m.unit)}",
+        f"workloads = [{text(m.name)}]",
+        f'price = {{ amount = {number(price)}, source = "own bills, {months}", date = {spend.last_day} }}',
         "",
     ]
     return "\n".join(lines)
@@ -192,68 +280,102 @@ def _rented_accelerators(measured: Sequence[Measured]) -> Mapping[str, list[Meas
     return found
 
 
-def _book_block(accelerator: str, users: Sequence[Measured], own: OwnPrices) -> str | None:
+def _offers(accelerator: str, users: Sequence[Measured], own: OwnPrices) -> list[str]:
     """The offers for an accelerator: in the countries it runs in today where the book has any, else anywhere."""
     offers = prices.load_offers(own.offers).filter(
         pl.col("accelerator") == accelerator, pl.col("provider").is_in(CLOUDS)
     )
     if offers.is_empty():
-        return None
+        return []
     here = {m.country for m in users if m.country}
     countries = sorted(here & offered_countries(accelerator, own))
     spot = any(m.kind in ("training", "fine_tuning") for m in users)
-    kinds = ["on_demand", "reservation", *(["spot"] if spot else [])]
+    kinds = ["on_demand", "monthly", "reservation", *(["spot"] if spot else [])]
     lines = [
         f"# The cheapest offers of each provider for {accelerator}, with source and date from the price book.",
         "[[price_book]]",
-        f"accelerators = [{_text(accelerator)}]",
-        f"providers = [{', '.join(_text(c) for c in CLOUDS)}]",
-        f"kinds = [{', '.join(_text(k) for k in kinds)}]",
-        f"workloads = [{', '.join(_text(m.name) for m in users)}]",
+        f"accelerators = [{text(accelerator)}]",
+        f"providers = [{', '.join(text(c) for c in CLOUDS)}]",
+        f"kinds = [{', '.join(text(k) for k in kinds)}]",
+        f"workloads = [{', '.join(text(m.name) for m in users)}]",
         '# regions = ["eu-central-1"]',
         "# latency_ms = 30",
         *(["interruption_ratio = 0.1         # share of spot work that is lost and repeated"] if spot else []),
-        *([f"countries = [{', '.join(_text(c) for c in countries)}]       # where it runs today"] if countries else []),
+        *([f"countries = [{', '.join(text(c) for c in countries)}]       # where it runs today"] if countries else []),
         "",
     ]
-    return "\n".join(lines)
+    picked = Selection(accelerators=(accelerator,), providers=CLOUDS, kinds=("on_demand",), countries=tuple(countries))
+    return ["\n".join(lines), *_spend_commitments(picked, own)]
 
 
-def _server(accelerator: str, users: Sequence[Measured]) -> str:
+def _spend_commitments(picked: Selection, own: OwnPrices) -> list[str]:
+    """Promises of money per hour on the offers by use, where the price book has such rates for them."""
+    book = prices.load_commitments(own.commitments).filter(
+        pl.col("commitment") == IN_MONEY, pl.col("accelerator").is_in(picked.accelerators)
+    )
+    if book.is_empty():
+        return []
+    found = []
+    for o in selected_options(picked, own):
+        for row in book.filter(pl.col("provider") == o.provider, pl.col("region") == o.region).iter_rows(named=True):
+            if o.name != f"{row['provider']}-{row['region']}-{row['instance_type']}-on_demand":
+                continue
+            less = (1 - row["committed_per_hour"] / o.price.amount).quantize(UNIT_PRICE)
+            name = f"{o.name}-{IN_MONEY}-{row['term_years']}y"
+            found.append(
+                "\n".join(
+                    [
+                        "[[spend_commitments]]",
+                        f"name = {text(name)}",
+                        f"provider = {text(o.provider)}",
+                        f"discount_ratio = {{ {text(o.name)} = {number(less)} }}",
+                        f"term_months = {12 * row['term_years']}",
+                        f"source = {text(row['source'])}",
+                        f"date = {row['date']}",
+                        "",
+                    ]
+                )
+            )
+    return found
+
+
+def _server(accelerator: str, users: Sequence[Measured], rate: Decimal) -> str:
+    """A server to buy; rate: what a USD, the figures' currency, is in the scenario's."""
     figures = {row["parameter"]: row for row in prices.load_onprem_assumptions().iter_rows(named=True)}
     server, power = (figures[parameter] for parameter in SERVERS[accelerator])
 
-    def value(parameter: str) -> str:
-        return _number(figures[parameter]["value"])
+    def value(parameter: str, rate: Decimal = Decimal(1)) -> str:
+        return number((figures[parameter]["value"] * rate).quantize(UNIT_PRICE))
 
-    staff = figures["staff_fte_per_server"]["value"] * figures["staff_usd_per_fte_year"]["value"] / 12
+    staff = figures["staff_fte_per_server"]["value"] * figures["staff_usd_per_fte_year"]["value"] / 12 * rate
     source = re.sub(r"\s+", " ", figures["energy_usd_per_kwh"]["source"])
     return "\n".join(
         [
             f"# A server of one's own with eight {accelerator}; planning figures, to be replaced by an offer.",
             "[[options]]",
-            f"name = {_text('own-' + accelerator)}",
+            f"name = {text('own-' + accelerator)}",
             'kind = "on_prem"',
             'provider = "own"',
             'site = "own-room"',
-            f"accelerator = {_text(accelerator)}",
+            f"accelerator = {text(accelerator)}",
             "accelerator_count = 8",
-            f"workloads = [{', '.join(_text(m.name) for m in users)}]",
+            f"workloads = [{', '.join(text(m.name) for m in users)}]",
             "utilisation_ceiling_ratio = 0.8",
             f"life_months = {12 * int(figures['life_years']['value'])}",
             "residual_ratio = 0.0",
-            f"power_kw = {_number(power['value'])}",
+            f"power_kw = {number(power['value'])}",
             f"pue = {value('pue_enterprise_colo')}",
-            f"energy_price_per_kwh = {value('energy_usd_per_kwh')}",
-            f"colo_price_per_kw_month = {value('colo_usd_per_kw_month')}",
+            f"energy_price_per_kwh = {value('energy_usd_per_kwh', rate)}",
+            f"colo_price_per_kw_month = {value('colo_usd_per_kw_month', rate)}",
             f"maintenance_ratio_per_year = {value('maintenance_ratio_per_year')}",
-            f"staff_cost_per_month = {_number(staff.quantize(SHOWN))}",
-            f"running_source = {_text(source)}",
+            f"staff_cost_per_month = {number(staff.quantize(SHOWN))}",
+            f"running_source = {text(source)}",
             f"running_date = {figures['energy_usd_per_kwh']['date']}",
             "lead_time_months = 4",
             "[options.price]",
-            f"amount = {_number(server['value'])}",
-            f"source = {_text(server['source'])}",
+            f"amount = {number(server['value'])}",
+            'currency = "USD"',
+            f"source = {text(server['source'])}",
             f"date = {server['date']}",
             "",
         ]

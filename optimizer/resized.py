@@ -31,7 +31,8 @@ def apply(workloads: Sequence[Measured], findings: Iterable[Finding], *, months:
     months: what the workloads' units and costs are sums of. A group belongs to the workload of its use case (or team)
     and accelerator, and takes of it the share that its cost is of the workload's; where groups cost more a month than
     the workload did, they share it whole. Work that moves to another accelerator becomes a workload of its own; what
-    a workload in money stands for stays part of it.
+    a workload in money stands for stays part of it. What stands whatever runs (`block`) is paid all the same and stays
+    as it is.
     """
     by_workload: _ByWorkload = {}
     for finding in findings:
@@ -46,7 +47,9 @@ def apply(workloads: Sequence[Measured], findings: Iterable[Finding], *, months:
 def _after(workloads: Sequence[Measured], by_workload: _ByWorkload, months: int) -> Iterator[Measured]:
     """The workloads after their findings, each of which is taken by one workload."""
     for workload in workloads:
-        if workload.parts:
+        if workload.block is not None:
+            yield workload
+        elif workload.parts:
             parts = tuple(_after(workload.parts, by_workload, months))
             left = workload.cost - _cost(workload.parts) + _cost(parts)
             yield replace(workload, units=left, cost=left, parts=parts)

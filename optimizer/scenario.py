@@ -71,6 +71,8 @@ class Uncertainty(Record):
     sd_ratio_per_year: Annotated[Decimal, Field(gt=0, le=2)]
     common_ratio: Ratio = Decimal("0.5")
     """The share of the variance that is common to all workloads."""
+    certain: tuple[Name, ...] = ()
+    """Workloads whose demand comes as stated, such as those that standing capacity does."""
     paths: Annotated[int, Field(ge=50, le=5000)] = 500
     scenarios: Annotated[int, Field(ge=1, le=5)] = 3
     seed: int = 1
@@ -331,6 +333,7 @@ def _problems_of_load(scenario: Scenario) -> Iterable[str]:
         yield "the probabilities of the demand_scenarios do not sum to 1"
     known = {w.name for w in scenario.workloads}
     named = [(b.name, b.workloads.keys()) for b in blocks] + [(c.name, c.workloads.keys()) for c in courses]
+    named += [("uncertainty", set(scenario.uncertainty.certain))] if scenario.uncertainty else []
     for part, workloads in named:
         yield from (f"{part} names the workload {w}, which does not exist" for w in sorted(workloads - known))
     for course in courses:

@@ -110,7 +110,9 @@ def fleet(
 
 def new(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A name; bank, edge, growth, hybrid and llm-bill copy shipped examples.")] = "hosting",
+    name: Annotated[
+        str, typer.Argument(help="A name; bank, edge, growth, hybrid and llm-bill copy shipped examples.")
+    ] = "hosting",
     overwrite: Annotated[bool, typer.Option("--replace", help="Write over a scenario of that name.")] = False,
     as_billed: Annotated[
         bool, typer.Option("--as-billed", help="Today's base, without right-sizing it first.")

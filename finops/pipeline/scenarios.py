@@ -10,19 +10,26 @@ from pathlib import Path
 
 import polars as pl
 
+from connectors.on_prem import Asset
 from finops import schema as s
 from finops.config import Config
 from finops.errors import CallError
 from finops.money import FxRate, Money
+from finops.pipeline import load, outlook, standing
+from finops.pipeline.rightsizing import RightSizing, rightsizing
 from finops.prices import OwnPrices
 from finops.store import Lake
-from optimizer.draft import Measured, Spend, draft
+from optimizer.draft import Measured, Outlook, Spend, draft
+from optimizer.resized import apply
+from optimizer.running import Settings
+from optimizer.standing import OwnServers
 
 MONTHS = 3
 """Whole months that a scenario's demand is the mean of."""
 MOST_WORKLOADS = 12
-"""Use cases with a workload of their own, by cost; the smaller ones share one."""
+"""Use cases with a workload of their own, by cost, and as many that standing blocks do; the smaller ones share one."""
 NOT_DEMAND = ("Tax", "Credit", "Adjustment")
+_KEYS = ("__use", "__driver", "__accelerator")
 SHIPPED = ("bank", "edge", "growth", "hybrid", "llm-bill")
 """Scenarios that come with the program, to start from."""
 Say = Callable[[str], None]
@@ -44,7 +51,20 @@ def scenario_files(config: Config) -> dict[str, Path]:
     return found | {p.stem: config.path(p) for p in config.optimize.scenarios}
 
 
-def new_scenario(config: Config, lake: Lake, name: str, *, overwrite: bool = False) -> NewScenario:
+@dataclass(frozen=True)
+class Base:
+    """What a scenario from the lake is made on: as it is billed, or right-sized first; load by the hour from a file."""
+
+    as_billed: bool = False
+    profile: Path | None = None
+
+
+RIGHT_SIZED = Base()
+
+
+def new_scenario(
+    config: Config, lake: Lake, name: str, *, overwrite: bool = False, base: Base = RIGHT_SIZED
+) -> NewScenario:
     """Write a scenario into the home: a shipped one by its name, or one made from the lake's newest whole months.
 
     Raises CallError when the file exists and is not to be replaced, or the lake holds no spend.
@@ -58,7 +78,7 @@ def new_scenario(config: Config, lake: Lake, name: str, *, overwrite: bool = Fal
         raise CallError(
             f"{path} exists", expected="a name that is not taken", next_step="choose another name, or pass --replace"
         )
-    return _write(config, lake, path)
+    return _write(config, lake, path, base)
 
 
 def write_missing_scenarios(config: Config, lake: Lake, *, say: Say) -> list[NewScenario]:
@@ -67,43 +87,83 @@ def write_missing_scenarios(config: Config, lake: Lake, *, say: Say) -> list[New
     for path in config.optimize.scenarios:
         file = config.path(path)
         if not file.exists():
-            written.append(_write(config, lake, file))
+            written.append(_write(config, lake, file, RIGHT_SIZED))
             say(f"scenario {file.stem}: written from the lake to {file}")
     return written
 
 
-def _write(config: Config, lake: Lake, path: Path) -> NewScenario:
-    spend, measured = (None, ()) if path.stem in SHIPPED else measure(config, lake)
-    text = _shipped(path.stem) if spend is None else _drafted(config, lake, path.stem, spend, measured)
+def _write(config: Config, lake: Lake, path: Path, base: Base) -> NewScenario:
+    spend: Spend | None = None
+    workloads: tuple[Measured, ...] = ()
+    if path.stem in SHIPPED:
+        text = _shipped(path.stem)
+    else:
+        spend, text, workloads = _drafted(config, lake, path.stem, base)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-    return NewScenario(path, path.stem, spend, measured)
+    return NewScenario(path, path.stem, spend, workloads)
 
 
 def _shipped(name: str) -> str:
     return (files("finops") / "data" / "scenarios" / f"{name}.toml").read_text(encoding="utf-8")
 
 
-def _drafted(config: Config, lake: Lake, name: str, spend: Spend, measured: Sequence[Measured]) -> str:
+def _drafted(config: Config, lake: Lake, name: str, base: Base) -> tuple[Spend, str, tuple[Measured, ...]]:
+    """The spend, the scenario's text, and its workloads."""
+    spend, billed = measure(config, lake)
+    sizing = rightsizing(config, lake, Settings())
+    workloads = billed
+    if not base.as_billed:
+        spend, workloads = _resized(spend, billed, sizing)
     rates = lake.scan("fx_rates").filter(pl.col("base") == "USD", pl.col("quote") == spend.currency)
     newest = rates.sort("day").tail(1).collect().to_dicts()
-    rate = (newest[0]["rate"], newest[0]["source"], newest[0]["day"]) if newest else None
-    start = (spend.last_day.replace(day=1) + timedelta(days=32)).strftime("%Y-%m")
-    return draft(
+    text = draft(
         name,
         company=config.company.name,
-        start=start,
+        start=(spend.last_day.replace(day=1) + timedelta(days=32)).strftime("%Y-%m"),
         spend=spend,
-        measured=measured,
-        book_rate=rate,
+        measured=workloads,
+        book_rate=(newest[0]["rate"], newest[0]["source"], newest[0]["day"]) if newest else None,
         own=OwnPrices.of(config),
+        outlook=_outlook(config, lake, spend, workloads, sizing, base),
     )
+    return spend, text, workloads
+
+
+def _resized(spend: Spend, billed: tuple[Measured, ...], sizing: RightSizing) -> tuple[Spend, tuple[Measured, ...]]:
+    """Spend and workloads after right-sizing; as they were where it would leave nothing."""
+    findings = [f for f in sizing.findings if f.group.currency == spend.currency]
+    after = apply(billed, findings, months=len(spend.months))
+    if not after.workloads:
+        return spend, billed
+    left = [f"Right-sizing of {f.group.name} is not in here: what it runs on is paid or placed otherwise."
+            for f in after.left_out]  # fmt: skip
+    owed = [
+        f"{f.group.commitment}, which nothing uses, is taken as given up; what its term still owes is in no plan."
+        for f in findings
+        if f.advice and f.group.commitment and f not in after.left_out
+    ]
+    noted = replace(spend, saving=after.saving, notes=(*spend.notes, *left, *owed))
+    return noted, tuple(_named([replace(w, name=_name(w.name)) for w in after.workloads]))
+
+
+def _outlook(
+    config: Config, lake: Lake, spend: Spend, workloads: Sequence[Measured], sizing: RightSizing, base: Base
+) -> Outlook:
+    growth, spread = outlook.growth_and_spread(config, lake, spend, workloads)
+    if base.profile is not None:
+        blocks, source = load.blocks_of_file(base.profile, workloads), base.profile.name
+    else:
+        blocks = load.measured_blocks(lake, sizing, workloads, resized=not base.as_billed)
+        source = f"accelerators that ran, {sizing.window.start} to {sizing.window.end}" if sizing.window else ""
+    return Outlook(growth, spread, blocks, source)
 
 
 # ----------------------------------------------------------------------------------------------- demand from the lake
 def measure(config: Config, lake: Lake) -> tuple[Spend, tuple[Measured, ...]]:
     """The AI spend of the newest whole months by use case and driver; all spend where a bill has no AI in it.
 
+    Own servers of the ledger, and what runs whole under a commitment, are workloads of their own with their block.
     spend.total = sum of measured costs + spend.unplaced, exactly. Raises CallError when the lake holds no spend.
     """
     cost = s.COSTS[config.forecast.cost]
@@ -120,25 +180,38 @@ def measure(config: Config, lake: Lake) -> tuple[Spend, tuple[Measured, ...]]:
         )
     months, notes = _whole_months(days["first"][0], days["last"][0])
     rows = billed.filter(pl.col(s.CHARGE_DATE).dt.strftime("%Y-%m").is_in(months)).collect()
-    currency = _main_currency(rows, cost, config.company.currency)
+    last: date = days["last"][0]
+    assets = standing.assets(config, last)
+    ledger = standing.ledger_charges(config, lake, months).collect()
+    owned = ledger.filter(pl.col(s.RESOURCE_ID).is_in([a.asset_id for a in assets]))
+    if len(owned):
+        others = ledger.filter(~pl.col(s.RESOURCE_ID).is_in(owned[s.RESOURCE_ID].implode()))
+        kept = rows.filter(~pl.col(s.SOURCE_ID).is_in(ledger[s.SOURCE_ID].implode()))
+        rows = pl.concat([kept, others.select(kept.columns)])
+    currency = _main_currency(pl.concat([rows, owned.select(rows.columns)]), cost, config.company.currency)
     rows, converted = _in_currency(rows, cost, currency, lake)
-    notes += converted
+    owned, also = _in_currency(owned, cost, currency, lake)
+    notes += dict.fromkeys([*converted, *also])
     ai = rows.filter(pl.col(s.IS_AI).fill_null(False))
-    if _demand(ai)[cost].sum():
+    if _demand(ai)[cost].sum() or len(owned):
         rows = ai
     else:
         notes.append("There is no AI spend in these months: all spend is placed, as it is billed.")
-    measured = _measured(rows, cost)
+    rates = {base: rate.rate for base, rate in _rates(lake, currency).items()} | {currency: Decimal(1)}
+    blocks = standing.own_servers(assets, owned, cost, day=last, rates=rates)
+    servers = [(_of_servers(*found, cost), found[1].select(rows.columns)) for found in blocks]
+    demand = _by_commitment(_keyed(rows), lambda m: standing.committed(lake, m, months, cost, last), cost)
+    measured = _measured(demand, cost, servers)
     if not measured:
         raise CallError(
             f"the spend of {', '.join(months)} is not above zero",
             expected="at least one use case that costs something",
             next_step="ingest the bills of other months",
         )
-    total = _sum(rows[cost])
+    total = _sum(rows[cost]) + _sum(owned[cost])
     spend = Spend(
         months=tuple(months),
-        last_day=days["last"][0],
+        last_day=last,
         currency=currency,
         cost=config.forecast.cost,
         total=total,
@@ -167,16 +240,24 @@ def _main_currency(rows: pl.DataFrame, cost: str, preferred: str) -> str:
     return preferred if preferred in found else str(found[0])
 
 
+def _rates(lake: Lake, currency: str) -> dict[str, FxRate]:
+    """The newest rate of each other currency into one."""
+    newest = lake.scan("fx_rates").filter(pl.col("quote") == currency).sort("day").group_by("base").last().collect()
+    return {
+        row["base"]: FxRate(row["day"], row["base"], currency, row["rate"], row["source"])
+        for row in newest.sort("base").iter_rows(named=True)
+    }
+
+
 def _in_currency(rows: pl.DataFrame, cost: str, currency: str, lake: Lake) -> tuple[pl.DataFrame, list[str]]:
     """The rows with their cost in one currency by the newest rate of each other one, and what was done, in words."""
     parts, notes = [rows.filter(pl.col(s.BILLING_CURRENCY) == currency)], []
-    rates = lake.scan("fx_rates").filter(pl.col("quote") == currency).sort("day").collect()
+    rates = _rates(lake, currency)
     for other in sorted(set(rows[s.BILLING_CURRENCY]) - {currency}):
-        known = rates.filter(pl.col("base") == other).tail(1).to_dicts()
-        if not known:
+        rate = rates.get(other)
+        if rate is None:
             notes.append(f"Spend in {other} is left out: no rate from {other} to {currency} is known.")
             continue
-        rate = FxRate(known[0]["day"], other, currency, known[0]["rate"], known[0]["source"])
         foreign = rows.filter(pl.col(s.BILLING_CURRENCY) == other)
         amounts = [Money(amount, other).convert(rate).amount for amount in foreign[cost]]
         parts.append(foreign.with_columns(pl.Series(cost, amounts, dtype=s.MONEY)))
@@ -196,31 +277,82 @@ def _sum(amounts: pl.Series) -> Decimal:
     return Decimal(amounts.sum() or 0)
 
 
-def _measured(rows: pl.DataFrame, cost: str) -> tuple[Measured, ...]:
-    """One workload for each use case (or team) and driver, the largest first; small ones together, in money."""
-    keys = ("__use", "__driver", "__accelerator")
+def _keyed(rows: pl.DataFrame) -> pl.DataFrame:
+    """Demand with what workloads are told apart by: use case (or team), driver, accelerator, and commitment."""
     metered = pl.col(s.ACCELERATOR_HOURS).fill_null(0) > 0
-    demand = _demand(rows).with_columns(
+    return _demand(rows).with_columns(
         pl.coalesce(s.USE_CASE, s.TEAM, pl.lit("unassigned")).alias("__use"),
         pl.col(s.DRIVER).fill_null("other").alias("__driver"),
         pl.when(metered).then(s.ACCELERATOR_MODEL).alias("__accelerator"),
+        (metered & (pl.col(s.COMMITMENT_DISCOUNT_STATUS) == "Used")).fill_null(False).alias("__committed"),
     )
-    groups = [group for _, group in demand.group_by(keys, maintain_order=True)]
-    ranked = sorted(groups, key=lambda g: (-_sum(g[cost]), str(g.select(keys).row(0))))
-    positive = [g for g in ranked if _sum(g[cost]) > 0]
-    own, small = positive[:MOST_WORKLOADS], positive[MOST_WORKLOADS:]
-    found = [_of_group(g, cost) for g in own]
+
+
+def _by_commitment(
+    demand: pl.DataFrame, committed: Callable[[Measured], Measured], cost: str
+) -> list[tuple[Measured, pl.DataFrame]]:
+    """Workloads with their rows; what runs under a commitment is one of its own where it uses the commitment whole."""
+    found, rest = [], [demand.filter(~pl.col("__committed"))]
+    for _, group in demand.filter("__committed").group_by(_KEYS, maintain_order=True):
+        workload = committed(_of_group(group, cost))
+        if workload.block is None:
+            rest.append(group)
+        else:
+            found.append((replace(workload, name=f"{workload.name}-committed"), group))
+    groups = pl.concat(rest).group_by(_KEYS, maintain_order=True)
+    return [*found, *((_of_group(g, cost), g) for _, g in groups if _sum(g[cost]) > 0)]
+
+
+def _measured(
+    demand: Sequence[tuple[Measured, pl.DataFrame]], cost: str, servers: Sequence[tuple[Measured, pl.DataFrame]]
+) -> tuple[Measured, ...]:
+    """One workload for each, the largest first, and for each block; small ones together, in money."""
+    positive = [pair for pair in (*demand, *servers) if pair[0].cost > 0]
+    ranked = sorted(positive, key=lambda pair: (-pair[0].cost, pair[0].name))
+    own: list[Measured] = []
+    small: list[tuple[Measured, pl.DataFrame]] = []
+    for pair in ranked:
+        alike = [m for m in own if (m.block is None) == (pair[0].block is None)]
+        if len(alike) < MOST_WORKLOADS:
+            own.append(pair[0])
+        else:
+            small.append(pair)
+    found = own
     if small:
-        rest = _in_money(pl.concat(small), cost, name="everything-else", about="smaller use cases together")
-        found.append(replace(rest, parts=tuple(_of_group(g, cost) for g in small)))
+        rows = pl.concat([g for _, g in small], how="diagonal")
+        rest = _in_money(rows, cost, name="everything-else", about="smaller use cases together")
+        found.append(replace(rest, parts=tuple(replace(m, block=None) for m, _ in small)))
     return tuple(_named(found))
 
 
+def _of_servers(asset: Asset, rows: pl.DataFrame, block: OwnServers, cost: str) -> Measured:
+    use = asset.text["use_case"] or asset.text["team"] or "unassigned"
+    accelerator, country = str(asset.text["accelerator_model"]), asset.text["country"]
+    about = f"{use}, {accelerator} on servers of one's own"
+    base = _in_money(rows, cost, name=_name(f"{use}-{accelerator}-own"), about=about)
+    return replace(
+        base,
+        use=use,
+        driver="accelerator",
+        unit="accelerator_hours",
+        units=_sum(rows[s.ACCELERATOR_HOURS]),
+        country=country if country and re.fullmatch("[A-Z]{2}", country) else None,
+        hosting=block.hosting,
+        accelerator=accelerator,
+        block=block,
+    )
+
+
+def _name(text: str) -> str:
+    """A name that a scenario can hold."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-._") or "workload"
+
+
 def _of_group(rows: pl.DataFrame, cost: str) -> Measured:
-    use, driver, accelerator = rows.select("__use", "__driver", "__accelerator").row(0)
+    use, driver, accelerator = rows.select(_KEYS).row(0)
     about = f"{use}, {driver}" + (f" on {accelerator}" if accelerator else "")
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join([use, accelerator or driver])).strip("-._") or "workload"
-    base = replace(_in_money(rows, cost, name=name, about=about), use=use)
+    name = _name("-".join([use, accelerator or driver]))
+    base = replace(_in_money(rows, cost, name=name, about=about), use=use, driver=driver)
     hours, tokens = _sum(rows[s.ACCELERATOR_HOURS]), _sum(rows[s.TOKENS])
     if accelerator and hours > 0:
         return replace(base, unit="accelerator_hours", units=hours, accelerator=accelerator)
