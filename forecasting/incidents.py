@@ -321,13 +321,13 @@ def _new(series: Floats, least: Floats) -> Floats:
 
 
 def _rate_scores(costs: Costs, member: Floats, later: Flags) -> Floats:
-    """The scores of what a unit costs, of parts all of which is counted: a price or a mix moves it, no volume does."""
+    """The scores of what a unit costs, on days on which all cost is counted: a price or a mix moves it, no volume."""
     quantities = costs.quantities @ member
-    counted = member.T @ (costs.quantities.any(axis=0) | ~costs.values.any(axis=0)) == member.sum(axis=0)
+    uncounted = np.where(costs.quantities > 0, 0.0, np.abs(costs.values)) @ member
     rates = np.full_like(quantities, np.nan)
-    known = counted & (quantities > 0) & ~later
+    known = (quantities > 0) & (uncounted == 0) & ~later
     np.divide(costs.values @ member, quantities, out=rates, where=known)
-    score = np.zeros_like(rates)
+    score, counted = np.zeros_like(rates), known.any(axis=0)
     if counted.any():
         score[:, counted] = daily_scores(rates[:, counted], costs.days)[1]
     return score
