@@ -69,6 +69,12 @@ def windows(since: date, today: date) -> list[Window]:
     return found
 
 
+def unencrypted(url: str) -> str:
+    """The host to which a secret would go by plain http; nothing for https, or a host that is this machine."""
+    address = urlsplit(url)
+    return address.hostname or "" if address.scheme == "http" and address.hostname not in _LOCAL else ""
+
+
 def pull(
     source: Source,
     access: Access,
@@ -91,9 +97,8 @@ def pull(
             expected=f"a day up to {today}",
             next_step="correct `pull.since` of the source in finops.toml",
         )
-    address = urlsplit(url)
-    if address.scheme == "http" and address.hostname not in _LOCAL:
-        say(f"{source.id}: the key goes to {address.hostname} unencrypted; next: an https address as `pull.url`")
+    if host := unencrypted(url):
+        say(f"{source.id}: the key goes to {host} unencrypted; next: an https address as `pull.url`")
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with (

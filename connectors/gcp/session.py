@@ -1,7 +1,8 @@
 """Google's SDKs for one identity: its credentials, its clients, and how long a request is tried."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -13,6 +14,7 @@ from google.cloud.billing.budgets_v1 import BudgetServiceClient
 from google.cloud.billing_v1 import CloudCatalogClient
 from google.oauth2 import service_account
 
+from connectors import sync
 from connectors.gcp.refusals import RAISED, Asked, can_be_tried_again, cause, said, unreachable
 from finops.config import Gcp
 
@@ -49,6 +51,8 @@ class Session:
         self.tries = tries
         self._url = gcp.url if gcp else None
         self._say = say
+        if self._url and (host := sync.unencrypted(self._url)):
+            say(f"{asked.who}: the token goes to {host} unencrypted; next: an https address as `gcp.url`")
         try:
             self._credentials, project = _signed_in(home / gcp.credentials if gcp and gcp.credentials else None)
         except RAISED as error:
@@ -58,6 +62,12 @@ class Session:
         self.asked = Asked(
             asked.who, member, asked.project or project or "PROJECT", asked.again, asked.table, asked.account
         )
+
+    def about(self, table: str) -> "Session":
+        """The same identity, asking for another table."""
+        other = copy(self)
+        other.asked = replace(self.asked, table=table)
+        return other
 
     def retry(self, tries: Tries | None = None) -> Retry:
         """What the SDKs try again, and how long; each new try is told."""
