@@ -14,11 +14,15 @@ Rows = Iterable[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class PriceList:
-    """Rows of OFFERS and COMMITMENTS, and what was left out, with the reason."""
+    """Rows of OFFERS and COMMITMENTS, and what was left out, with the reason.
+
+    list_prices: MACHINE and `list_per_hour`, on demand; where the offers are at prices of a company's own contract.
+    """
 
     offers: pl.DataFrame
     commitments: pl.DataFrame
     left_out: tuple[str, ...]
+    list_prices: pl.DataFrame | None = None
 
     @classmethod
     def of(cls, offers: Rows, commitments: Rows, left_out: Iterable[str]) -> "PriceList":

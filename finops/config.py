@@ -1,6 +1,7 @@
 """finops.toml as frozen records; a key that is not known is an error, and without a file the defaults apply."""
 
 import datetime as dt
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -152,21 +153,32 @@ class Azure(_Record):
         return self
 
 
+_BigQueryTable = Annotated[str, Field(pattern=r"^[a-z0-9.:-]+\.\w+\.\w+$")]
+
+
 class Gcp(_Record):
     """What is fetched from Google Cloud, and as whom.
 
     credentials: a service account's key file; without it the SDK's usual places are searched. table: the billing export
     in BigQuery, as `project.dataset.table`. since: a day of the first invoice month that is fetched. job_project: which
     project pays for the queries, by default the table's. max_gib_billed: of one query; a query that would read more is
-    refused by BigQuery and costs nothing. url: where it is not Google's own.
+    refused by BigQuery and costs nothing. prices_table: the pricing export, for prices of the company's own contract.
+    url: where it is not Google's own.
     """
 
     credentials: Path | None = None
-    table: Annotated[str, Field(pattern=r"^[a-z0-9.:-]+\.\w+\.\w+$")]
+    table: _BigQueryTable
     since: dt.date
     job_project: str | None = None
     max_gib_billed: Annotated[int, Field(ge=1)] = 1024
+    prices_table: _BigQueryTable | None = None
     url: str | None = None
+
+    @property
+    def account(self) -> str | None:
+        """The billing account that the export's table is named after, such as 01AB23-C45D67-E89F01."""
+        match = re.search(r"_([0-9A-F]{6})_([0-9A-F]{6})_([0-9A-F]{6})$", self.table, re.IGNORECASE)
+        return "-".join(match.groups()).upper() if match else None
 
 
 class Splits(_Record):

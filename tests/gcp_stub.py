@@ -23,8 +23,11 @@ import google.auth.credentials
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests import gcp_prices
+
 PROJECT, DATASET, NAME = "acme-billing", "billing", "gcp_billing_export_resource_v1_01AB23_C45D67_E89F01"
 TABLE = f"{PROJECT}.{DATASET}.{NAME}"
+PRICES_TABLE = f"{PROJECT}.{DATASET}.{gcp_prices.NAME}"
 ACCOUNT = "01AB23-C45D67-E89F01"
 EMAIL = "finops@acme-billing.iam.gserviceaccount.com"
 SECRET = "ya29.secret"
@@ -186,7 +189,7 @@ FAULTS = {
 
 
 class GcpStub:
-    """A server with one table of a billing export, a catalog and budgets."""
+    """A server with a table of a billing export and one of prices, a catalog and budgets."""
 
     def __init__(self) -> None:
         self.lock = RLock()
@@ -198,6 +201,8 @@ class GcpStub:
         """As a new server: no rows, jobs, faults."""
         self.shape: Shape = EXPORT
         self.rows: list[tuple[datetime, Row]] = []
+        self.prices_shape: Shape = gcp_prices.PRICES
+        self.prices: list[Row] = []
         self.partition: str | None = ""
         """Empty: by ingestion time; a column; or none."""
         self.expires = False
@@ -300,15 +305,16 @@ class GcpStub:
                 "type": "TABLE", "location": "EU",
             }  # fmt: skip
         self._allow("bigquery.tables.get", f"Table {project}:{dataset}.{name}")
-        if (project, dataset, name) != (PROJECT, DATASET, NAME):
+        if (project, dataset) != (PROJECT, DATASET) or name not in (NAME, gcp_prices.NAME):
             raise Refusal(404, "notFound", f"Not found: Table {project}:{dataset}.{name}")
+        shape = self.prices_shape if name == gcp_prices.NAME else self.shape
         split: dict[str, Any] = {"type": "DAY"}
         if self.partition:
             split["field"] = self.partition
         if self.expires:
             split["expirationMs"] = "5184000000"
         return {
-            "tableReference": reference, "schema": {"fields": _fields(self.shape)}, "numRows": str(len(self.rows)),
+            "tableReference": reference, "schema": {"fields": _fields(shape)}, "numRows": str(len(self.rows)),
             "type": "TABLE" if self.partition is not None else "VIEW", "location": "EU",
             **({"timePartitioning": split} if self.partition is not None else {}),
         }  # fmt: skip
@@ -380,6 +386,12 @@ class GcpStub:
 
     def _run(self, sql: str, parameters: dict[str, Any]) -> tuple[str, Shape, list[Row]]:
         """What a query answers: `months`, or the month whose rows it asks for."""
+        if f"FROM `{PRICES_TABLE}`" in sql:
+            column = None if self.partition is None else self.partition or "_PARTITIONTIME"
+            try:
+                return gcp_prices.answer(sql, parameters, self.prices, column)
+            except ValueError as error:
+                raise Refusal(400, "invalidQuery", f"the stub misses {error}") from error
         _must(f"FROM `{TABLE}`" in sql, "the table")
         is_focus = "BilledCost" in self.shape
         month = "FORMAT_TIMESTAMP('%Y%m', BillingPeriodStart)" if is_focus else "invoice.month"

@@ -5,10 +5,7 @@ FOCUS export. One cheap query tells what each month of the table has; a month wh
 are those on disk is not read again, so that late rows bring their month anew. It is written into a hidden folder beside
 it and takes its place when it has as many rows as the query's result and adds up to what the table says.
 
-A query is billed once: its job's name is made of who asks what and of the month's state, so that a run that was cut
-off finds the job again and reads its result, which BigQuery keeps for a day. Reading results costs nothing.
-
-Source: BigQuery's REST reference for jobs.insert, jobs.get, tables.get and tabledata.list; read 2026-11-21.
+A month's query is billed once: its key is made of who asks what and of the month's state (queries.py).
 """
 
 import base64
@@ -17,53 +14,30 @@ import gzip
 import hashlib
 import json
 import shutil
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from datetime import time as clock
 from decimal import Decimal
-from itertools import count
 from pathlib import Path
-from typing import Any, Final, TextIO, TypeVar, cast
+from typing import Any, Final, TextIO
 
-import requests.exceptions as http
 from filelock import FileLock, Timeout
-from google.api_core import exceptions as api
-from google.auth import exceptions as auth
-from google.cloud import bigquery
+from google.cloud.bigquery import Table
 
 from connectors import sync
-from connectors.gcp.export_table import ExportTable, Query, Stamp
-from connectors.gcp.refusals import (
-    AGAIN,
-    CREATE_JOBS,
-    GET_DATA,
-    GET_TABLE,
-    RAISED,
-    TOO_MANY_BYTES,
-    Asked,
-    reason,
-    said,
-)
+from connectors.gcp import price_export
+from connectors.gcp.export_table import ExportTable, Stamp
+from connectors.gcp.queries import GIB, Queries
+from connectors.gcp.refusals import Asked
 from connectors.gcp.session import USUAL, Session, Tries
 from finops.config import Gcp, Source
 from finops.errors import CallError, ConfigError, FinopsError, SourceUnreachable
 
-T = TypeVar("T")
-
 _PROBED: Final = Tries(total_s=20, answer_s=10, job_s=60)
 _FETCHER: Final = ".fetcher.json"
 _RESTARTS: Final = 3
-_JOBS: Final = 3
-"""So many jobs of one query are started in a run where BigQuery fails them."""
-_READS: Final = 3
-_PAGE_ROWS: Final = 10_000
-_GIB: Final = 1 << 30
-_REFUSED: Final = (api.GoogleAPIError, auth.GoogleAuthError, http.RequestException, OSError)
-_NO_PAGE: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError)
-"""What the SDK raises on an answer that is JSON, and no page."""
 _ROUNDING: Final = Decimal("1e-8")
 """How far a sum may differ for each row: the table's and ours round to nine decimals."""
 
@@ -107,10 +81,10 @@ def pull(
         ) from error
 
 
-def probe(source: Source, *, home: Path, tries: Tries = _PROBED) -> list[sync.Probe]:
-    """Who asks, which export the table is, and what looking at its months would read; ends where one fails.
+def probe(source: Source, *, home: Path, today: date, tries: Tries = _PROBED) -> list[sync.Probe]:
+    """Who asks, which export the table is, and what looking at its months, and at days of prices, would read.
 
-    It costs nothing: the query is only tried, not run.
+    It ends where one fails, and costs nothing: queries are only tried, not run.
     """
     gcp = _settings(source)
     found: list[sync.Probe] = []
@@ -123,9 +97,13 @@ def probe(source: Source, *, home: Path, tries: Tries = _PROBED) -> list[sync.Pr
         pruned = f"partitioned by {table.partition[0]}" if table.partition else "without partitions"
         found.append(sync.Probe(step, "ok", f"{gcp.table} is the {table.kind} usage cost export, {pruned}"))
         step = "query"
-        size = run.dry_run(table.months_query(gcp.since))
+        size = run.queries.dry_run(table.months_query(gcp.since))
         paid = f"{run.session.asked.project} pays"
-        found.append(sync.Probe(step, "ok", f"the query of its months reads {size / _GIB:,.3f} GiB, which {paid}"))
+        found.append(sync.Probe(step, "ok", f"the query of its months reads {size / GIB:,.3f} GiB, which {paid}"))
+        if gcp.prices_table:
+            step = "prices"
+            address, size = price_export.tried(run.session, gcp, today=today)
+            found.append(sync.Probe(step, "ok", f"the query of the days of {address} reads {size / GIB:,.3f} GiB"))
     except FinopsError as error:
         found.append(sync.Probe(step, "unreachable", error.found.removeprefix(f"{source.id}: "), error.next_step))
     return found
@@ -142,14 +120,13 @@ class _Run:
     def __init__(
         self, source: Source, gcp: Gcp, folder: Path, home: Path, say: Callable[[str], None], tries: Tries
     ) -> None:
-        self.source, self.gcp, self.folder, self.say, self.tries = source, gcp, folder, say, tries
+        self.source, self.gcp, self.folder, self.say = source, gcp, folder, say
         project = gcp.job_project or gcp.table.rsplit(".", 2)[0]
         again = f"run `finops ingest {source.id}` again; what was fetched before stays as it is"
         asked = Asked(source.id, "the login of gcloud or of this machine", project, again, gcp.table)
         self.session = Session(gcp, home, asked, tries=tries, say=say)
-        self.client = self.session.bigquery()
-        self.location = ""
-        self.rows = self.billed_bytes = 0
+        self.queries = Queries(self.session, gcp.max_gib_billed, say)
+        self.rows = 0
 
     def run(self) -> Fetched:
         table = self.open()
@@ -171,26 +148,21 @@ class _Run:
         unchanged = tuple(month for month in stamps if month not in (*brought, *kept))
         self.say(
             f"{self.source.id}: {len(brought)} month(s) fetched with {self.rows:,} rows, "
-            f"{self.billed_bytes / _GIB:,.3f} GiB billed; {len(unchanged)} had not changed"
+            f"{self.queries.billed_bytes / GIB:,.3f} GiB billed; {len(unchanged)} had not changed"
         )
         if kept:
             self.say(f"{self.source.id}: {', '.join(sorted(kept))} kept, of which the table has fewer rows or none")
-        return Fetched(tuple(brought), unchanged, tuple(sorted(kept)), self.rows, self.billed_bytes)
+        return Fetched(tuple(brought), unchanged, tuple(sorted(kept)), self.rows, self.queries.billed_bytes)
 
     def open(self) -> ExportTable:
         """The table of the config."""
-        project, dataset, name = self.gcp.table.rsplit(".", 2)
-        reference = bigquery.DatasetReference(project, dataset).table(name)
-        table = self.session.called(GET_TABLE, self.client.get_table, reference)
-        self.location = table.location
-        return ExportTable.of(table)
+        return ExportTable.of(self.queries.open(self.gcp.table))
 
     # ------------------------------------------------------------------------------------------------------- months
     def _stamps(self, table: ExportTable) -> dict[str, Stamp]:
         """What each month of the table has now."""
-        result = self._result(table.months_query(self.gcp.since), uuid.uuid4().hex)
-        rows = self._whole(f"the months of {table.address}", result, lambda: self._rows(result))
-        stamps = table.stamps(rows)
+        query = table.months_query(self.gcp.since)
+        stamps = table.stamps(self.queries.rows(f"the months of {table.address}", query))
         if not stamps:
             raise SourceUnreachable(
                 f"{self.source.id}: {table.address} has no invoice month since {self.gcp.since:%Y-%m}",
@@ -208,7 +180,9 @@ class _Run:
             if not _agrees(read, stamp):
                 newer = self._stamps(table).get(month)
                 if newer is None:
-                    raise self._broken(f"{month} of {table.address}", "its rows were taken away while it was read")
+                    raise self.queries.broken(
+                        f"{month} of {table.address}", "its rows were taken away while it was read"
+                    )
                 stamp, before = newer, stamp
                 if not _agrees(read, stamp):
                     why = f"the table has {stamp.text}, the query's result {read.text}"
@@ -222,164 +196,29 @@ class _Run:
             sync.replace(self.folder / month, part)
             self.rows += stamp.rows
             return
-        raise self._broken(f"{month} of {table.address}", why)
+        raise self.queries.broken(f"{month} of {table.address}", why)
 
     def _read(self, table: ExportTable, month: str, stamp: Stamp, part: Path, attempt: int) -> Stamp:
         """Write the rows of a month into a new part; what was read adds up to the stamp that it returns."""
         query = table.month_query(month, stamp)
         asked = (self._fetcher(), query.sql, query.parameters, stamp.text, self.gcp.max_gib_billed, attempt)
         key = hashlib.sha256(repr(asked).encode()).hexdigest()[:32]
-        result = self._result(query, key, name=month)
-        return self._whole(f"{month} of {table.address}", result, lambda: self._write(table, result, part))
+        result = self.queries.result(query, name=month, key=key)
+        return self.queries.whole(f"{month} of {table.address}", result, lambda: self._write(table, result, part))
 
-    def _whole(self, what: str, result: bigquery.Table, read: Callable[[], tuple[int, T]]) -> T:
-        """What a reading gives that had as many rows as the result; one with pages missing or broken is repeated."""
-        why = ""
-        for _ in range(_READS):
-            try:
-                rows, found = read()
-            except _NO_PAGE as error:
-                why = f"a page is none ({said(error)})"
-            else:
-                if rows == result.num_rows:
-                    return found
-                why = f"of {result.num_rows:,} rows {rows:,} came"
-            self.say(f"{self.source.id}: {what}: {why}; the result is read again")
-        raise self._broken(what, why)
-
-    def _rows(self, result: bigquery.Table) -> tuple[int, list[dict[str, Any]]]:
-        rows = list(self._listed(result))
-        return len(rows), rows
-
-    def _write(self, table: ExportTable, result: bigquery.Table, part: Path) -> tuple[int, Stamp]:
+    def _write(self, table: ExportTable, result: Table, part: Path) -> tuple[int, Stamp]:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         rows, sums = 0, (Decimal(0), Decimal(0))
         name = "charges.csv.gz" if table.kind == "FOCUS" else "charges.jsonl.gz"
         with gzip.open(part / name, "wt", encoding="utf-8", newline="") as file:
             write = _csv(file, table.columns) if table.kind == "FOCUS" else _lines(file)
-            for record in self._listed(result):
+            for record in self.queries.listed(result):
                 first, second = table.amounts(record)
                 sums = (sums[0] + first, sums[1] + second)
                 rows += 1
                 write(record)
         return rows, Stamp(rows, sums, "", None, None)
-
-    def _listed(self, result: bigquery.Table) -> Iterator[dict[str, Any]]:
-        """The rows of a result, page by page."""
-        pages = self.client.list_rows(
-            result, page_size=_PAGE_ROWS, retry=self.session.retry(), timeout=self.tries.answer_s
-        )
-        names = [field.name for field in result.schema]
-        try:
-            for number, row in enumerate(pages):
-                if number == result.num_rows:
-                    raise ValueError("its pages do not come to an end")
-                yield {name: row[name] for name in names}  # row.items() copies every record
-        except _REFUSED as error:
-            raise self.session.unreachable(error, GET_DATA) from error
-
-    # --------------------------------------------------------------------------------------------------------- jobs
-    def dry_run(self, query: Query) -> int:
-        """How many bytes a query would read; raises SourceUnreachable when it may not run, or would read too much."""
-        config = self._config(query)
-        config.dry_run, config.maximum_bytes_billed = True, None
-        job = self._inserted(query, config, f"finops-{uuid.uuid4().hex}")
-        size = int(job.total_bytes_processed or 0)
-        if size > self.gcp.max_gib_billed * _GIB:
-            limit = api.from_http_status(400, f"{size:,} bytes", errors=[{"reason": TOO_MANY_BYTES}])  # type: ignore[no-untyped-call]
-            raise self.session.unreachable(limit, CREATE_JOBS)
-        return size
-
-    def _result(self, query: Query, key: str, *, name: str = "") -> bigquery.Table:
-        """The result of a finished job of that query: of an earlier run while BigQuery keeps it, or of a new one."""
-        started = 0
-        for number in count():
-            job_id = f"finops-{key}-{number}"
-            job = self._known(job_id) if name else None
-            is_new = job is None
-            if job is None:
-                size = self.dry_run(query)
-                if name:
-                    self.say(f"{self.source.id}: {name}: a query that reads {size / _GIB:,.3f} GiB")
-                job = self._inserted(query, self._config(query), job_id)
-            job = self._finished(job)
-            if job.error_result is None:
-                try:
-                    result = self.client.get_table(
-                        job.destination, retry=self.session.retry(), timeout=self.tries.answer_s
-                    )
-                except api.NotFound:
-                    continue  # BigQuery kept the result for a day
-                except RAISED as error:
-                    raise self.session.unreachable(error, GET_DATA) from error
-                self.billed_bytes += int(job.total_bytes_billed or 0) if is_new else 0
-                return result
-            failed: BaseException = job.exception()  # type: ignore[no-untyped-call]
-            if is_new:
-                started += 1
-                if started == _JOBS or reason(failed) not in AGAIN:
-                    raise self.session.unreachable(failed, CREATE_JOBS)
-                self.say(f"{self.source.id}: {said(failed)}; the query is started again")
-        raise AssertionError("job names do not end")
-
-    def _config(self, query: Query) -> bigquery.QueryJobConfig:
-        return bigquery.QueryJobConfig(
-            query_parameters=list(query.parameters),
-            maximum_bytes_billed=self.gcp.max_gib_billed * _GIB,
-            labels={"application": "finops"},
-            use_legacy_sql=False,
-        )
-
-    def _inserted(self, query: Query, config: bigquery.QueryJobConfig, job_id: str) -> bigquery.QueryJob:
-        """The job, started; where an answer was lost the job is there already."""
-        try:
-            job: bigquery.QueryJob = self.client.query(
-                query.sql,
-                job_config=config,
-                job_id=job_id,
-                location=self.location,
-                retry=self.session.retry(),
-                timeout=self.tries.answer_s,
-                job_retry=None,
-            )
-        except api.Conflict:
-            known = self._known(job_id)
-            if known is None:
-                raise self._broken(f"the job {job_id}", "BigQuery has it, and does not show it") from None
-            return known
-        except RAISED as error:
-            raise self.session.unreachable(error, CREATE_JOBS) from error
-        return job
-
-    def _known(self, job_id: str) -> bigquery.QueryJob | None:
-        """A job of an earlier run, if there is one."""
-        try:
-            job: Any = self.client.get_job(
-                job_id, location=self.location, retry=self.session.retry(), timeout=self.tries.answer_s
-            )
-        except api.NotFound:
-            return None
-        except RAISED as error:
-            raise self.session.unreachable(error, CREATE_JOBS) from error
-        return cast(bigquery.QueryJob, job)
-
-    def _finished(self, job: bigquery.QueryJob) -> bigquery.QueryJob:
-        until = time.monotonic() + self.tries.job_s
-        while job.state != "DONE":
-            if time.monotonic() > until:
-                raise self._broken(f"the query {job.job_id}", f"it has been running for {self.tries.job_s:,.0f} s")
-            time.sleep(self.tries.poll_s)
-            known = self._known(job.job_id)
-            job = job if known is None else known
-        return job
-
-    def _broken(self, what: str, why: str) -> SourceUnreachable:
-        return SourceUnreachable(
-            f"{self.source.id}: {what} cannot be read: {why}",
-            expected="every row of the result of one query",
-            next_step=self.session.asked.again,
-        )
 
     # ------------------------------------------------------------------------------------------------------ on disk
     def _is_there(self, target: Path, table: ExportTable, stamp: Stamp) -> bool:

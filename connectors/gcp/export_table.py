@@ -13,18 +13,18 @@ a table that is partitioned by ingestion time has `_PARTITIONTIME`. Read 2026-11
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final, Literal
 
-from google.cloud.bigquery import ScalarQueryParameter, SchemaField, Table
+from google.cloud.bigquery import Table
 
 from connectors.gcp.exports import NUMBERS, TEXTS, TIMES
+from connectors.gcp.queries import INGESTED, Query, moment, partition, text
 from finops import schema as s
 from finops.errors import InputError
 
 _READ: Final = frozenset(name.partition(".")[0] for name in (*TEXTS, *NUMBERS, *TIMES))
-_INGESTED: Final = "_PARTITIONTIME"
 _EXPORTED: Final = ("export_time", "x_ExportTime")
 _EARLY: Final = timedelta(days=7)
 """So long before its month's first day no row of it is exported."""
@@ -34,14 +34,6 @@ _MONTHS: Final = {
     "DATE": "FORMAT_DATE('%Y%m', {})", "STRING": "REPLACE(SUBSTR({}, 1, 7), '-', '')",
 }  # fmt: skip
 _NUMERIC: Final = Decimal("1e-9")
-
-
-@dataclass(frozen=True)
-class Query:
-    """SQL and its parameters."""
-
-    sql: str
-    parameters: list[ScalarQueryParameter]
 
 
 @dataclass(frozen=True)
@@ -89,7 +81,7 @@ class ExportTable:
             start = fields[s.BILLING_PERIOD_START].field_type
             month = _MONTHS.get(start, _MONTHS["STRING"]).format(s.BILLING_PERIOD_START)
             sums = (_sum(s.BILLED_COST), _sum(s.EFFECTIVE_COST))
-            return cls(address, "FOCUS", tuple(fields), month, sums, exported, _partition(table, fields), expires)
+            return cls(address, "FOCUS", tuple(fields), month, sums, exported, partition(table, fields), expires)
         if not fields.keys() >= {"invoice", "cost", "credits", "usage_start_time"}:
             raise InputError(
                 f"{address} has the columns {', '.join(list(fields)[:12]) or '(none)'}",
@@ -104,20 +96,20 @@ class ExportTable:
             "invoice.month",
             (_sum("cost"), credits),
             exported,
-            _partition(table, fields),
+            partition(table, fields),
             expires,
         )
 
     def months_query(self, since: date) -> Query:
         """Of each month since that of a day: rows, sums, newest export, partitions."""
         first = since.replace(day=1)
-        where, parameters = f"{self.month} >= @month", [_text("month", f"{first:%Y%m}")]
+        where, parameters = f"{self.month} >= @month", [text("month", f"{first:%Y%m}")]
         partitions = "NULL AS first_partition, NULL AS last_partition"
         if self.partition is not None:
             name, kind = self.partition
-            start = first - _EARLY if name in (_INGESTED, *_EXPORTED) else _ALWAYS
+            start = first - _EARLY if name in (INGESTED, *_EXPORTED) else _ALWAYS
             where = f"{name} >= @first AND {where}"
-            parameters = [_moment("first", kind, start), *parameters]
+            parameters = [moment("first", kind, start), *parameters]
             partitions = f"MIN({name}) AS first_partition, MAX({name}) AS last_partition"
         return Query(
             f"SELECT {self.month} AS month, COUNT(*) AS row_count, {self.sums[0]} AS first_sum, "
@@ -128,11 +120,11 @@ class ExportTable:
 
     def month_query(self, month: str, stamp: Stamp) -> Query:
         """The rows of a month."""
-        where, parameters = f"{self.month} = @month", [_text("month", month.replace("-", ""))]
+        where, parameters = f"{self.month} = @month", [text("month", month.replace("-", ""))]
         if self.partition is not None and stamp.first is not None and stamp.last is not None:
             name, kind = self.partition
             where = f"{name} BETWEEN @first AND @last AND {where}"
-            parameters = [_moment("first", kind, stamp.first), _moment("last", kind, stamp.last), *parameters]
+            parameters = [moment("first", kind, stamp.first), moment("last", kind, stamp.last), *parameters]
         columns = ", ".join(f"`{name}`" for name in self.columns)
         return Query(f"SELECT {columns} FROM `{self.address}` WHERE {where}", parameters)
 
@@ -164,20 +156,3 @@ def numeric(value: Any) -> Decimal:
 
 def _sum(column: str) -> str:
     return f"SUM(CAST({column} AS NUMERIC))"
-
-
-def _text(name: str, value: str) -> ScalarQueryParameter:
-    return ScalarQueryParameter(name, "STRING", value)
-
-
-def _moment(name: str, kind: str, value: date | datetime) -> ScalarQueryParameter:
-    if kind != "DATE" and not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day, tzinfo=UTC if kind == "TIMESTAMP" else None)
-    return ScalarQueryParameter(name, kind, value)
-
-
-def _partition(table: Table, fields: Mapping[str, SchemaField]) -> tuple[str, str] | None:
-    if table.time_partitioning is None:
-        return None
-    column = table.time_partitioning.field
-    return (column, fields[column].field_type) if column in fields else (_INGESTED, "TIMESTAMP")

@@ -50,7 +50,10 @@ def refresh(
         str | None, typer.Option(help="Ask aws or gcp as this source of finops.toml; else as the SDK does.")
     ] = None,
 ) -> None:
-    """Fetch a cloud's price list into prices/ of the home; shows the on-demand prices that are new or changed."""
+    """Fetch a cloud's price list into prices/ of the home; shows the on-demand prices that are new or changed.
+
+    Google's are the company's own where the source names its pricing export, with the list prices beside them.
+    """
     current = session(context)
     config = current.config
     own = OwnPrices.of(config)

@@ -1,6 +1,5 @@
 """Budgets that a cloud keeps, written as a CSV file of the budgets table; no file of finance is replaced."""
 
-import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 PROVIDERS: Final = ("gcp",)
 FOLDER: Final = "budgets"
-_ACCOUNT: Final = r"_([0-9A-F]{6})_([0-9A-F]{6})_([0-9A-F]{6})$"
 _TAGGED: Final = ("team", "use_case", "cost_center", "environment", "purpose")
 
 
@@ -91,14 +89,13 @@ def _source(config: Config, source_id: str | None) -> Source:
 
 def _account(source: Source) -> str:
     assert source.gcp is not None, "the caller asked"
-    match = re.search(_ACCOUNT, source.gcp.table, re.I)
-    if match is None:
+    if source.gcp.account is None:
         raise ConfigError(
             f"{source.gcp.table} does not say which billing account it is of",
             expected="an account such as 01AB23-C45D67-E89F01",
             next_step="name it by --account",
         )
-    return "-".join(match.groups()).upper()
+    return source.gcp.account
 
 
 def _known(config: Config, lake: Lake, source: Source) -> "Known":

@@ -14,7 +14,7 @@ from connectors.offers import PriceList
 from finops.config import Config
 from finops.errors import CallError
 from finops.pipeline.pulling import connect_aws, connect_gcp
-from finops.prices import load_prices
+from finops.prices import MACHINE, load_prices
 
 FOLDER = "prices"
 _GCP = "gcp"
@@ -48,7 +48,7 @@ def fetch(
     """A cloud's price list; regions: all where none is named. source: whose identity asks; Azure takes none.
 
     Raises CallError for a provider or currency that has no list, else as `price_list.fetch`, `connect_aws`,
-    `connect_gcp`, `catalog.fetch` and `retail_prices.fetch` do.
+    `connect_gcp`, `catalog.fetch`, `price_export.fetch` and `retail_prices.fetch` do.
     """
     if provider == retail_prices.PROVIDER and source is None:
         return retail_prices.fetch(regions=regions, currency=currency, today=today, say=say)
@@ -63,11 +63,23 @@ def fetch(
             f"the price list of {provider} is not read in {currency}", expected="USD", next_step="leave --currency out"
         )
     if provider == _GCP:
-        from connectors.gcp import catalog  # Google's SDKs take long to import: only who uses them waits
-
-        return catalog.fetch(connect_gcp(config, source, say=say), regions=regions, today=today, say=say)
+        return _google(config, source, regions=regions, today=today, say=say)
     api = connect_aws(config, source, say=say)("pricing", HOME_REGION)
     return price_list.fetch(api, regions=regions, today=today, say=say)
+
+
+def _google(
+    config: Config, source: str | None, *, regions: Sequence[str], today: date, say: Callable[[str], None]
+) -> PriceList:
+    """The company's own prices where the source has them, else the catalog's; the first source that has them counts."""
+    from connectors.gcp import catalog, price_export  # Google's SDKs take long to import: only who uses them waits
+
+    priced = {s.id: s.gcp for s in config.sources if s.gcp is not None and s.gcp.prices_table is not None}
+    source = source or next(iter(priced), None)
+    session = connect_gcp(config, source, say=say)
+    if source in priced:
+        return price_export.fetch(session, priced[source], regions=regions, today=today, say=say)
+    return catalog.fetch(session, regions=regions, today=today, say=say)
 
 
 def refresh(
@@ -85,7 +97,25 @@ def refresh(
     book = load_prices(offers=(offers,), commitments=(commitments,))
     here = found.offers.select("provider", "region", "instance_type")
     findings = book.findings.join(here, on=here.columns, how="semi").unique(maintain_order=True)
-    return Refreshed(offers, commitments, _changes(before, found.offers), found.left_out, findings)
+    changes = _changes(before, found.offers)
+    if found.list_prices is not None:
+        say(_beside_list(found.offers, found.list_prices))
+        changes = changes.join(found.list_prices, on=MACHINE, how="left").with_columns(
+            of_list_ratio=_ratio("after", "list_per_hour")
+        )
+    return Refreshed(offers, commitments, changes, found.left_out, findings)
+
+
+def _beside_list(offers: pl.DataFrame, list_prices: pl.DataFrame) -> str:
+    """How many machines cost less than by the list, and what part of it."""
+    ratios = offers.join(list_prices, on=MACHINE).select(_ratio("on_demand_per_hour", "list_per_hour")).to_series()
+    below = sorted(ratio for ratio in ratios if ratio < 1)
+    parts = f", at {below[0]} to {below[-1]} of it" if below else ""
+    return f"{len(offers)} machines at the account's own prices, {len(below)} below the list{parts}"
+
+
+def _ratio(price: str, other: str) -> pl.Expr:
+    return (pl.col(price).cast(pl.Float64) / pl.col(other).cast(pl.Float64)).round(4)
 
 
 def _write(path: Path, rows: pl.DataFrame) -> Path:
@@ -104,6 +134,6 @@ def _changes(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
         after.select(*key, "accelerator", "accelerator_count", after="on_demand_per_hour")
         .join(held, on=key, how="left")
         .filter(pl.col("before").ne_missing(pl.col("after")))
-        .with_columns(ratio=(pl.col("after").cast(pl.Float64) / pl.col("before").cast(pl.Float64)).round(4))
+        .with_columns(ratio=_ratio("after", "before"))
         .select(*key, "accelerator", "accelerator_count", "before", "checked", "after", "ratio")
     )

@@ -140,7 +140,7 @@ def probe(config: Config, source: Source, *, today: date) -> list[sync.Probe]:
     if source.gcp is not None:
         from connectors.gcp import bigquery
 
-        return bigquery.probe(source, home=config.home)
+        return bigquery.probe(source, home=config.home, today=today)
     return sync.probe(source, _access(source), key=_key(config, source), today=today)
 
 

@@ -4,6 +4,7 @@ import gzip
 import json
 import random
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 from filelock import FileLock
 
 from connectors import sync
-from connectors.gcp import bigquery
-from connectors.gcp.session import Tries
+from connectors.gcp import bigquery, queries
+from connectors.gcp.refusals import Asked
+from connectors.gcp.session import Session, Tries
+from finops.config import Gcp
 from finops.errors import CallError, ConfigError, FinopsError, InputError, SourceUnreachable
-from tests.gcp_bill import OCTOBER, SEPTEMBER, Bill
+from tests.gcp_bill import OCTOBER, SEPTEMBER, TODAY, Bill
 from tests.gcp_stub import EMAIL, EXPIRED, FAULTS, FOCUS, LOST, PROJECT, SECRET, TABLE, Fault, GcpStub, status
 
 
@@ -261,7 +264,7 @@ def test_a_query_above_the_limit_costs_nothing(bill: Bill) -> None:
 
 def test_a_dry_run_above_the_limit_is_not_started(bill: Bill, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is held against the dry run, so that no job is started at all."""
-    monkeypatch.setattr(bigquery, "_GIB", 1)
+    monkeypatch.setattr(queries, "GIB", 1)
     bill.settings["max_gib_billed"] = 100
     assert "gcp.max_gib_billed" in refused(bill.pull).next_step
     assert not bill.stub.jobs
@@ -434,6 +437,16 @@ def test_credentials_that_are_none_are_told(bill: Bill, monkeypatch: pytest.Monk
     assert "there are no Google credentials" in refused(bill.pull).found
 
 
+def test_a_token_that_goes_unencrypted_is_told(tmp_path: Path, stub: GcpStub) -> None:
+    """Plain http to another machine shows the token to who listens; https, and this machine, do not."""
+    key = stub.key_file(tmp_path)
+    said: list[str] = []
+    for url in ("https://bigquery.invalid", stub.url, "http://bigquery.invalid"):
+        gcp = Gcp(table=TABLE, since=date(2026, 9, 1), url=url, credentials=key)
+        Session(gcp, tmp_path, Asked("bill", "nobody", PROJECT, "repeat"), say=said.append)
+    assert said == ["bill: the token goes to bigquery.invalid unencrypted; next: an https address as `gcp.url`"]
+
+
 def test_two_fetches_of_one_source_do_not_mix(bill: Bill, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second process waits, and then says that another one is at it."""
     monkeypatch.setattr(sync, "LOCK_SECONDS", 0.05)
@@ -453,7 +466,7 @@ def test_a_swap_that_was_cut_off_is_ended(bill: Bill) -> None:
 
 def test_probe_runs_no_query(bill: Bill) -> None:
     """Who asks, which export, what the query of its months reads; it ends at the first that fails."""
-    found = bigquery.probe(bill.source, home=bill.home, tries=bill.tries)
+    found = bigquery.probe(bill.source, home=bill.home, today=TODAY, tries=bill.tries)
     assert [one.status for one in found] == ["ok"] * 3
     assert f"serviceAccount:{EMAIL}" in found[0].found
     assert "detailed usage cost export, partitioned by _PARTITIONTIME" in found[1].found
@@ -461,7 +474,7 @@ def test_probe_runs_no_query(bill: Bill) -> None:
     assert not bill.stub.jobs
     for denied, failing in (("bigquery.tables.get", "table"), ("bigquery.jobs.create", "query")):
         bill.stub.denied = {denied}
-        last = bigquery.probe(bill.source, home=bill.home, tries=bill.tries)[-1]
+        last = bigquery.probe(bill.source, home=bill.home, today=TODAY, tries=bill.tries)[-1]
         assert (last.endpoint, last.status) == (failing, "unreachable")
         assert denied in last.next_step + last.found
 
