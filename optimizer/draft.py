@@ -12,7 +12,7 @@ from finops import prices
 from finops.prices import OwnPrices
 from optimizer.offers import SHIPPED, Selection, offered_countries, selected_options
 from optimizer.scenario import LoadBlock
-from optimizer.standing import Billed, Commitment, OwnServers, number, option_lines, text
+from optimizer.standing import PURCHASE_MONTHS, Billed, Commitment, OwnServers, number, option_lines, text
 
 UNIT_PRICE = Decimal("1e-18")
 CLOUDS = ("aws", "azure", "gcp")
@@ -158,7 +158,7 @@ def _head(name: str, company: str, start: str, spend: Spend, measured: Sequence[
             f"start = {text(start)}",
             "horizon_months = 36",
             "discount_ratio_per_year = 0.08   # your cost of capital",
-            "purchase_every_months = 3        # commitments and servers are decided each quarter",
+            f"purchase_every_months = {PURCHASE_MONTHS}        # commitments and servers are decided each quarter",
             "quarters_after_months = 12       # what runs where is decided by the month in the first year only",
             "",
         ]

@@ -333,9 +333,10 @@ def _problems_of_load(scenario: Scenario) -> Iterable[str]:
         yield "the probabilities of the demand_scenarios do not sum to 1"
     known = {w.name for w in scenario.workloads}
     named = [(b.name, b.workloads.keys()) for b in blocks] + [(c.name, c.workloads.keys()) for c in courses]
-    named += [("uncertainty", set(scenario.uncertainty.certain))] if scenario.uncertainty else []
     for part, workloads in named:
         yield from (f"{part} names the workload {w}, which does not exist" for w in sorted(workloads - known))
+    certain = scenario.uncertainty.certain if scenario.uncertainty else ()
+    yield from (f"uncertainty names the workload {w}, which does not exist" for w in sorted({*certain} - known))
     for course in courses:
         for ratio in (course.demand_ratio, *course.workloads.values()):
             if isinstance(ratio, tuple) and len(ratio) != scenario.horizon_months:

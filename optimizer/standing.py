@@ -16,6 +16,8 @@ from optimizer.terms import HOURS_PER_MONTH
 
 UNIT: Final = Decimal("1e-18")
 WORK: Final = Decimal("1e-12")
+PURCHASE_MONTHS: Final = 3
+"""Commitments and servers of a drafted scenario are decided once in so many months."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def _servers(block: OwnServers, billed: Billed) -> list[str]:
         *_common(block.hosting, block.accelerators, billed),
         _measured_work(block.count, billed),
         f"standing = {block.count}",
-        f"standing_months_left = {block.months_left}",
+        _left(block),
         f"quota = {block.count}",
         f"life_months = {block.life_months}",
         f"residual_ratio = {number(block.residual_ratio)}",
@@ -155,7 +157,7 @@ def _reserved(block: Commitment, billed: Billed) -> list[str]:
         *_common("reservation", block.accelerators, billed),
         _measured_work(block.count, billed),
         f"standing = {block.count}",
-        f"standing_months_left = {block.months_left}",
+        _left(block),
         f"term_months = {block.term_months}                 # may be renewed at today's price",
         f"price = {{ amount = {number(price)}, source = {text(f'own bills, {billed.source}')}, date = {billed.day} }}",
         "",
@@ -178,12 +180,19 @@ def _promised(block: Commitment, billed: Billed) -> list[str]:
         f"discount_ratio = {{ {text('today-' + billed.workload)} = {number(less)} }}",
         f"term_months = {block.term_months}",
         f"standing = {number(hourly)}             # money per hour",
-        f"standing_months_left = {block.months_left}",
+        _left(block),
         f"quota = {number(hourly)}",
         f"source = {source}",
         f"date = {billed.day}",
         "",
     ]
+
+
+def _left(block: OwnServers | Commitment) -> str:
+    """The months that it stands, up to the next moment at which it may be renewed: otherwise it would be paid twice."""
+    months = block.months_left + -block.months_left % PURCHASE_MONTHS
+    why = f"   # {block.months_left}, up to the next purchase" if months != block.months_left else ""
+    return f"standing_months_left = {months}{why}"
 
 
 def _about(block: Commitment) -> Sequence[str]:
