@@ -46,7 +46,10 @@ def test_every_setting_of_the_template_is_real(home: Path) -> None:
     [
         ("[company]\ncurency = 'USD'", "company.curency: this key is not known"),
         ("[company]\ncurrency = 'dollars'", "company.currency"),
-        ("[[sources]]\nid = 'a'\nconnector = 'focus'", "sources.0: Value error, needs a path, pull or one of aws, azure, gcp"),
+        (
+            "[[sources]]\nid = 'a'\nconnector = 'focus'",
+            "sources.0: Value error, needs a path, pull or one of aws, azure, gcp",
+        ),
         (
             "[[sources]]\nid = 'a'\nconnector = 'openai'\npull = {since = 2026-01-01, key = {}}",
             "name one of env, file and",

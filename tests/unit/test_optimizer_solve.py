@@ -8,9 +8,9 @@ import pulp
 import pytest
 
 from optimizer import feasibility, policies
+from optimizer.build import build
 from optimizer.case import Case, solve_case
 from optimizer.placement import place
-from optimizer.build import build
 from optimizer.program import Program
 from optimizer.scenario import Scenario
 from optimizer.solve import Settings, gap_ratio, solve
