@@ -19,26 +19,26 @@ def render(
 ) -> None:  # fmt: skip
     """Draw the approval and the audit trail of one scenario."""
     st.subheader(f"{name}: who decided what", anchor=False)
-    left, right = st.columns([2, 3], gap="large")
+    left, right = st.columns(2, gap="large")
     with left:
         known = digest if isinstance(digest, str) else None
         if name in saved and isinstance(digest, FinopsError):
             st.markdown(":material/block: No approval can hold: the scenario's file is wrong.")
         else:
             _standing(scenario_log.approval(page.config, page.lake, name, digest=known))
+    with right:
         if name in saved and view is not None and view.cost is not None:
             _form(page, saved[name], view, known)
         else:
             st.caption("There is no plan to approve yet: *Solve* makes one.")
-    with right:
-        st.markdown("##### What was done")
-        rows = page.compute(scenario_log.history, name).drop("plan_id")
-        rows = rows.with_columns(pl.col("actor", "comment", "digest").fill_null("–"))
-        parts.table(
-            rows, key="scenario_history", file=f"{name}_history.csv",
-            names={"at": "When (UTC)", "action": "What", "actor": "Who", "detail": "What changed or came out",
-                   "digest": "Digest of the inputs"},
-        )  # fmt: skip
+    st.markdown("##### What was done")
+    rows = page.compute(scenario_log.history, name).drop("plan_id")
+    rows = rows.with_columns(pl.col("actor", "comment", "digest").fill_null("–"))
+    parts.table(
+        rows, key="scenario_history", file=f"{name}_history.csv",
+        names={"at": "When (UTC)", "action": "What", "actor": "Who", "detail": "What changed or came out",
+               "digest": "Digest of the inputs"},
+    )  # fmt: skip
 
 
 def _standing(found: Approval | None) -> None:

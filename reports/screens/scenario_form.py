@@ -204,7 +204,7 @@ def _rules(document: Mapping[str, Any], key: str) -> tuple[list[dict[str, Any]],
             pl.DataFrame(inputs.year_rows(document), schema_overrides=dict.fromkeys(inputs.YEARLY, pl.Float64())),
             key=f"years_{key}", hide_index=True, disabled=["year"], width="stretch", placeholder="–",
             column_config={
-                "year": st.column_config.NumberColumn("Year", width="small"),
+                "year": st.column_config.NumberColumn("Year", width=60),
                 "budget_per_year": st.column_config.NumberColumn("Budget (cash)", format="localized"),
                 "capex_budget_per_year": st.column_config.NumberColumn("For purchases", format="localized"),
             },
@@ -244,7 +244,7 @@ def _table(
     kinds = {f.key: pl.List(pl.String()) if f.kind == "list" else pl.Float64() for f in fields}
     frame = pl.DataFrame(rows, schema={**dict.fromkeys(fixed, pl.String()), **kinds})
     columns: dict[str, Any] = {
-        f.key: st.column_config.NumberColumn(f.heading, format="localized", width="small", help=f.help or None)
+        f.key: st.column_config.NumberColumn(f.heading, format="localized", help=f.help or None)
         for f in fields
         if f.kind != "list"
     }
@@ -256,9 +256,7 @@ def _table(
         for f in fields
         if f.kind == "list"
     }
-    columns |= {
-        name: st.column_config.Column(name.capitalize(), width="small" if name == "kind" else None) for name in fixed
-    }
+    columns |= {name: st.column_config.Column(name.capitalize()) for name in fixed}
     edited_rows = st.data_editor(
         frame,
         key=key,

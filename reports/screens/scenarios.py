@@ -40,10 +40,10 @@ def render(page: Page) -> None:
     digests = {name: _digest(page, saved[name]) for name in chosen if name in saved}
     view = _view(len(chosen))
     _actions(page, saved, chosen, base, view)
-    _outdated(views, digests, saved)
     if scenario_solve.asked():
         scenario_solve.solve(page, [saved[name] for name in chosen if name in saved])
     scenario_solve.outcome()
+    _outdated(views, digests, saved)
     if view == INPUTS:
         scenario_form.render(page, saved, base, [name for name in chosen if name != base])
     elif view == DECISIONS:

@@ -26,16 +26,21 @@ class Field:
 
 
 WORKLOADS: Final = (
-    Field("demand_per_month", "Demand a month", "number", "Empty where the file states each month by itself."),
-    Field("growth_ratio_per_year", "Growth, % a year", "percent"),
+    Field(
+        "demand_per_month",
+        "Demand",
+        "number",
+        "A month, in its unit; empty where the file states each month by itself.",
+    ),
+    Field("growth_ratio_per_year", "Growth, %", "percent", "A year, compounding monthly."),
     Field("max_latency_ms", "Latency, ms", "number", "Round trip from the users; empty is no limit."),
     Field("residency", "Residency", "list", "Countries (DE) or areas (EU, EEA); empty is anywhere."),
-    Field("allowed_hosting", "Allowed hosting", "list", "Empty is any."),
-    Field("spot_share_ratio", "Spot, at most %", "percent"),
+    Field("allowed_hosting", "Hosting", "list", "Kinds that are allowed; empty is any."),
+    Field("spot_share_ratio", "Spot, %", "percent", "The most of its work that may run on spot capacity."),
 )
 OPTIONS: Final = (
     Field("amount", "Price", "number", "In its own currency; the price book states its own.", "price"),
-    Field("price_change_ratio_per_year", "Price change, % a year", "percent"),
+    Field("price_change_ratio_per_year", "Price change, %", "percent", "A year, from the second year on."),
     Field("utilisation_ceiling_ratio", "Planned use, %", "percent", "The most of its capacity that plans may use."),
 )  # fmt: skip
 YEARLY: Final = ("budget_per_year", "capex_budget_per_year")

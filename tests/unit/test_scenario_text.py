@@ -2,7 +2,6 @@
 
 import tomllib
 from decimal import Decimal
-from importlib.resources import files
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +9,8 @@ from hypothesis import strategies as st
 
 from finops.errors import CallError
 from finops.pipeline.scenario_text import Key, edited, written
+from tests.scenario_file import BANK, COMMITTEE
 
-COMMITTEE = "            # the investment committee meets each quarter"
-BANK = (files("finops") / "data" / "scenarios" / "bank.toml").read_text(encoding="utf-8")
 D = Decimal
 
 
@@ -39,7 +37,7 @@ def test_one_line_changes(key: Key, value: object, line: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "behind"),
     [
-        (("workloads", 2, "max_latency_ms"), 5, 'units_per_accelerator_hour = { "H200-141GB" = 1.0 }'),
+        (("workloads", 2, "max_latency_ms"), 5, "growth_ratio_per_year = 0.25"),
         (("risk_aversion_ratio",), D("0.3"), f"purchase_every_months = 3{COMMITTEE}"),
         (("rules", "provider_share_ratio", "my own"), D("0.4"), "warn_ratio = 0.25"),
     ],
@@ -81,8 +79,8 @@ TABLES: list[Key] = [
     (),
     ("workloads", 0),
     ("workloads", 2),
-    ("options", 3),
-    ("options", 3, "price"),
+    ("options", 1),
+    ("options", 1, "price"),
     ("rules",),
     ("sites", 1),
 ]
