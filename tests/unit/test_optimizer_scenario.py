@@ -1,6 +1,7 @@
 """Scenario files: what they say is what is planned, and every mistake is named where it stands."""
 
 import csv
+import re
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from finops.errors import ConfigError
 from finops.pipeline.scenarios import SHIPPED
-from finops.prices import load_offers
+from finops.prices import load_offers, load_prices
 from optimizer import feasibility, terms
 from optimizer.document import load_scenario, parse_scenario
 from optimizer.feasibility import exclusions, feasible_pairs, lifted, stated_rules
@@ -133,6 +134,23 @@ def test_examples_are_valid_and_sourced(name: str) -> None:
     found = load_scenario(EXAMPLES / f"{name}.toml")
     assert all(o.price.source and o.price.date.year >= 2025 for o in found.options)
     assert feasible_pairs(found)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_prices_that_examples_copy_stand_in_the_price_book(name: str) -> None:
+    """A price that names the price book as its source is the book's price of that machine, of the same day."""
+    book = load_prices()
+    for o in load_scenario(EXAMPLES / f"{name}.toml").options:
+        if (named := re.match(r"price book: (\S+) (\S+) ([\w.-]+)", o.price.source)) is None:
+            continue
+        provider, region, machine = named.groups()
+        assert (o.provider, o.region) == (provider, region)
+        table, column = book.offers, "spot_per_hour" if o.kind == "spot" else "on_demand_per_hour"
+        if o.kind == "reservation":
+            table, column = book.commitments.filter(pl.col("term_years") * 12 == o.term_months), "committed_per_hour"
+        found = table.filter(pl.col("region") == region, pl.col("instance_type") == machine)
+        prices = [(row[column], row["date"]) for row in found.iter_rows(named=True) if row["provider"] == provider]
+        assert prices == [(o.price.amount, o.price.date)], o.name
 
 
 PAIRS = {
