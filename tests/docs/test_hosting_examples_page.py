@@ -86,11 +86,14 @@ def certain(scenario: Scenario, course: int) -> Scenario:
 
 
 def rows(name: str, first: str) -> dict[str, list[str]]:
-    """The rows of one table of an example's section, named by the heading of its first column."""
+    """The rows of one table of an example's section, named by the heading of its first column.
+
+    A row is known by the name that stands in backticks, where one does.
+    """
     section = PAGE.split(f"\n## {name}: ", 1)[1].split("\n## ", 1)[0]
     lines = section.split(f"\n| {first} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
     cells = [[c.strip() for c in line.strip("|").split("|")] for line in lines]
-    return {row[0]: row[1:] for row in cells}
+    return {row[0].split("`")[1] if "`" in row[0] else row[0]: row[1:] for row in cells}
 
 
 def said(name: str, pattern: str) -> float:
