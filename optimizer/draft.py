@@ -1,33 +1,17 @@
 """Writes a commented scenario file from measured spend: what runs today, what it costs, and what it could run on."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
-import polars as pl
-
-from finops import prices
 from finops.prices import OwnPrices
-from optimizer.offers import SHIPPED, Selection, offered_countries, selected_options
+from optimizer.drafted_offers import SERVERS, Asked, book_offers, server
+from optimizer.offers import SHIPPED
 from optimizer.scenario import LoadBlock
 from optimizer.standing import PURCHASE_MONTHS, Billed, Commitment, OwnServers, number, option_lines, text
 
 UNIT_PRICE = Decimal("1e-18")
-CLOUDS = ("aws", "azure", "gcp")
-SERVERS = {
-    "H100-80GB": ("hgx_h100_8gpu_server_usd", "dgx_h100_max_power_kw"),
-    "H200-141GB": ("hgx_h200_8gpu_server_usd", "dgx_h100_max_power_kw"),
-    "B200-180GB": ("hgx_b200_8gpu_server_usd", "dgx_b200_max_power_kw"),
-}
-"""Accelerators whose eight-way server has a sourced price, with the parameters of price and power.
-
-An H200 draws what an H100 draws: both are 700 W SXM parts on the same board.
-"""
-IN_MONEY = "savings_plan"
-"""The commitment of the price book that promises money per hour, not machines."""
-SHOWN = Decimal("0.01")
 
 
 @dataclass(frozen=True)
@@ -123,9 +107,15 @@ def draft(
     by_accelerator = _rented_accelerators(measured)
     rate = book_rate[0] if book_rate is not None else Decimal(1)
     for accelerator, users in by_accelerator.items() if usable else ():
-        parts += _offers(accelerator, users, own)
+        asked = Asked(
+            accelerator,
+            tuple(m.name for m in users),
+            {m.country for m in users if m.country},
+            any(m.kind in ("training", "fine_tuning") for m in users),
+        )
+        parts += book_offers(asked, start, own)
         if accelerator in SERVERS:
-            parts.append(_server(accelerator, users, rate))
+            parts.append(server(asked, rate))
     if usable and by_accelerator.keys() & SERVERS.keys():
         parts.append(
             '[[sites]]\nname = "own-room"\nspare = 1               # servers kept spare while the site is open\n'
@@ -280,108 +270,6 @@ def _rented_accelerators(measured: Sequence[Measured]) -> Mapping[str, list[Meas
     return found
 
 
-def _offers(accelerator: str, users: Sequence[Measured], own: OwnPrices) -> list[str]:
-    """The offers for an accelerator: in the countries it runs in today where the book has any, else anywhere."""
-    offers = prices.load_offers(own.offers).filter(
-        pl.col("accelerator") == accelerator, pl.col("provider").is_in(CLOUDS)
-    )
-    if offers.is_empty():
-        return []
-    here = {m.country for m in users if m.country}
-    countries = sorted(here & offered_countries(accelerator, own))
-    spot = any(m.kind in ("training", "fine_tuning") for m in users)
-    kinds = ["on_demand", "monthly", "reservation", *(["spot"] if spot else [])]
-    lines = [
-        f"# The cheapest offers of each provider for {accelerator}, with source and date from the price book.",
-        "[[price_book]]",
-        f"accelerators = [{text(accelerator)}]",
-        f"providers = [{', '.join(text(c) for c in CLOUDS)}]",
-        f"kinds = [{', '.join(text(k) for k in kinds)}]",
-        f"workloads = [{', '.join(text(m.name) for m in users)}]",
-        '# regions = ["eu-central-1"]',
-        "# latency_ms = 30",
-        *(["interruption_ratio = 0.1         # share of spot work that is lost and repeated"] if spot else []),
-        *([f"countries = [{', '.join(text(c) for c in countries)}]       # where it runs today"] if countries else []),
-        "",
-    ]
-    picked = Selection(accelerators=(accelerator,), providers=CLOUDS, kinds=("on_demand",), countries=tuple(countries))
-    return ["\n".join(lines), *_spend_commitments(picked, own)]
-
-
-def _spend_commitments(picked: Selection, own: OwnPrices) -> list[str]:
-    """Promises of money per hour on the offers by use, where the price book has such rates for them."""
-    book = prices.load_commitments(own.commitments).filter(
-        pl.col("commitment") == IN_MONEY, pl.col("accelerator").is_in(picked.accelerators)
-    )
-    if book.is_empty():
-        return []
-    found = []
-    for o in selected_options(picked, own):
-        for row in book.filter(pl.col("provider") == o.provider, pl.col("region") == o.region).iter_rows(named=True):
-            if o.name != f"{row['provider']}-{row['region']}-{row['instance_type']}-on_demand":
-                continue
-            less = (1 - row["committed_per_hour"] / o.price.amount).quantize(UNIT_PRICE)
-            name = f"{o.name}-{IN_MONEY}-{row['term_years']}y"
-            found.append(
-                "\n".join(
-                    [
-                        "[[spend_commitments]]",
-                        f"name = {text(name)}",
-                        f"provider = {text(o.provider)}",
-                        f"discount_ratio = {{ {text(o.name)} = {number(less)} }}",
-                        f"term_months = {12 * row['term_years']}",
-                        f"source = {text(row['source'])}",
-                        f"date = {row['date']}",
-                        "",
-                    ]
-                )
-            )
-    return found
-
-
-def _server(accelerator: str, users: Sequence[Measured], rate: Decimal) -> str:
-    """A server to buy; rate: what a USD, the figures' currency, is in the scenario's."""
-    figures = {row["parameter"]: row for row in prices.load_onprem_assumptions().iter_rows(named=True)}
-    server, power = (figures[parameter] for parameter in SERVERS[accelerator])
-
-    def value(parameter: str, rate: Decimal = Decimal(1)) -> str:
-        return number((figures[parameter]["value"] * rate).quantize(UNIT_PRICE))
-
-    staff = figures["staff_fte_per_server"]["value"] * figures["staff_usd_per_fte_year"]["value"] / 12 * rate
-    source = re.sub(r"\s+", " ", figures["energy_usd_per_kwh"]["source"])
-    return "\n".join(
-        [
-            f"# A server of one's own with eight {accelerator}; planning figures, to be replaced by an offer.",
-            "[[options]]",
-            f"name = {text('own-' + accelerator)}",
-            'kind = "on_prem"',
-            'provider = "own"',
-            'site = "own-room"',
-            f"accelerator = {text(accelerator)}",
-            "accelerator_count = 8",
-            f"workloads = [{', '.join(text(m.name) for m in users)}]",
-            "utilisation_ceiling_ratio = 0.8",
-            f"life_months = {12 * int(figures['life_years']['value'])}",
-            "residual_ratio = 0.0",
-            f"power_kw = {number(power['value'])}",
-            f"pue = {value('pue_enterprise_colo')}",
-            f"energy_price_per_kwh = {value('energy_usd_per_kwh', rate)}",
-            f"colo_price_per_kw_month = {value('colo_usd_per_kw_month', rate)}",
-            f"maintenance_ratio_per_year = {value('maintenance_ratio_per_year')}",
-            f"staff_cost_per_month = {number(staff.quantize(SHOWN))}",
-            f"running_source = {text(source)}",
-            f"running_date = {figures['energy_usd_per_kwh']['date']}",
-            "lead_time_months = 4",
-            "[options.price]",
-            f"amount = {number(server['value'])}",
-            'currency = "USD"',
-            f"source = {text(server['source'])}",
-            f"date = {server['date']}",
-            "",
-        ]
-    )
-
-
 _SELF_HOSTING = """\
 # Model APIs are compared with self-hosting once an open model is good enough for the work: give the workload the
 # throughput of one accelerator, and offers of [[price_book]] or a server of your own can serve it. A published figure:
@@ -391,6 +279,15 @@ _SELF_HOSTING = """\
 """
 
 _RULES = """\
+# A savings plan or flexible commitment that you are offered: what you rent on demand then costs less.
+# [[spend_commitments]]
+# name = "savings-plan-1y"
+# provider = "aws"
+# discount_ratio = { "NAME OF AN ON-DEMAND OPTION" = 0.27 }    # names: finops scenario show NAME --format csv
+# term_months = 12
+# source = "an offer"
+# date = 2026-11-01
+
 # Rules for the plan as a whole. Each one that is stated gets its price in the plan.
 [rules]
 # budget_per_year = [1_000_000, 1_200_000, 1_400_000]

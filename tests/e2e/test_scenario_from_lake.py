@@ -16,6 +16,7 @@ from finops.errors import CallError, InputError
 from finops.pipeline.ingest import ingest
 from finops.pipeline.scenarios import Base, NewScenario, new_scenario
 from finops.pipeline.tables import load as load_tables
+from finops.prices import COMMITMENTS, OwnPrices
 from finops.store import Lake
 from optimizer.case import Case, solve_case
 from optimizer.costing import cost_lines
@@ -28,6 +29,8 @@ from tests.e2e.test_placement_cli import ASSISTANT, CREDIT, TRAINING, spend_rows
 
 TODAY = date(2026, 11, 21)
 CENT = Decimal("0.01")
+OFFERED = ((1, "3.0", "2024-01-01"), (3, "2.0", "2026-10-01"))
+"""Years, price per hour and day of two rates."""
 SOURCES = ("aws", "azure", "gcp", "gpus", "on_prem")
 
 
@@ -231,6 +234,22 @@ def test_a_commitment_that_is_used_in_part_goes_on_as_billed(config: Config, lak
     one = drafted(config, lake, "small", Base())
     assert [w.name for w in one.made.workloads] == ["ranking-H100-80GB"]
     assert one.as_is == pytest.approx(one.placed / 3, abs=CENT)
+
+
+def test_promises_of_money_are_drafted_from_ones_own_rates(config: Config, lake: Lake, home: Path) -> None:
+    """Where the price book has a rate per promised hour for an offer, a new promise of the kind is an option."""
+    own = home / "rates.csv"
+    home.mkdir()
+    place = "azure,eastus,Standard_NC24ads_A100_v4,A100-80GB,1,savings_plan"
+    rates = [f"{place},{years},none,USD,3.673,{price},an offer,{day}" for years, price, day in OFFERED]
+    own.write_text("\n".join([",".join(COMMITMENTS), *rates]), encoding="utf-8")
+    priced = config.model_copy(update={"prices": config.prices.model_copy(update={"commitments": (own,)})})
+    fill(lake, spend_daily=spend_rows(TRAINING | {s.ACCELERATOR_MODEL: "A100-80GB", s.REGION_ID: "us-east-1"}))
+    made = new_scenario(priced, lake, "small")
+    found = load_scenario(made.path, OwnPrices.of(priced)).spend_commitments
+    assert [j.term_months for j in found] == [36], "the other rate is too old"
+    (ratio,) = found[0].discount_ratio.values()
+    assert float(ratio) == pytest.approx(1 - 2.0 / 3.673)
 
 
 # ------------------------------------------------------------------------------------------------- the months to come
