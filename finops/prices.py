@@ -46,6 +46,7 @@ MACHINE: Final = ("provider", "region", "instance_type")
 _EXPECTED: Final[dict[pl.DataType, str]] = {
     MONEY: "a plain number, not below zero", pl.Date(): "a date as YYYY-MM-DD", pl.Int64(): "a whole number",
 }  # fmt: skip
+_OWN: Final = "is_own"
 _COMMITTED: Final = (*MACHINE, "commitment", "term_years", "payment")
 
 
@@ -80,17 +81,21 @@ def load_prices(*, offers: Sequence[Path] = (), commitments: Sequence[Path] = ()
     """The shipped prices with a company's own CSV files on top; their rows replace shipped ones of the same key.
 
     An offer whose spot price is above on-demand, a commitment above its on-demand price (its own or the book's), and a
-    longer term that costs more than a shorter one are findings; both sides of a broken rule are left out.
+    longer term that costs more than a shorter one are findings; both sides of a broken rule are left out. A shipped
+    commitment above a company's own on-demand price is one too, and alone is left out: the contract made it worthless.
     Raises InputError for a file with other columns or a cell that is not of its type.
     """
-    offered = _table("gpu_offers.csv", OFFERS, MACHINE, offers)
-    committed = _table("gpu_commitments.csv", COMMITMENTS, _COMMITTED, commitments)
+    offered = _marked("gpu_offers.csv", OFFERS, MACHINE, offers)
+    committed = _marked("gpu_commitments.csv", COMMITMENTS, _COMMITTED, commitments)
+    undercut = _undercut(offered, committed)
+    offered, committed = offered.drop(_OWN), committed.drop(_OWN).join(undercut, on=_COMMITTED, how="anti")
+    worthless = _findings(undercut, "shipped commitment above the own on-demand", "committed_per_hour", "own_per_hour")
     spot, above_book = _spot_faults(offered), _book_faults(offered, committed)
     terms = pl.concat([_own_faults(committed), _term_faults(committed)])
     return PriceBook(
         offers=offered.join(pl.concat([spot, above_book]), on=MACHINE, how="anti"),
         commitments=committed.join(pl.concat([above_book, terms]), on=MACHINE, how="anti"),
-        findings=pl.concat([spot, above_book, terms]),
+        findings=pl.concat([spot, above_book, terms, worthless]),
     )
 
 
@@ -145,6 +150,12 @@ def _term_faults(commitments: pl.DataFrame) -> pl.DataFrame:
     return _findings(wrong, "longer term above the shorter one", "committed_per_hour", "shorter_per_hour")
 
 
+def _undercut(offers: pl.DataFrame, commitments: pl.DataFrame) -> pl.DataFrame:
+    own = offers.filter(_OWN).select(*MACHINE, "currency", pl.col("on_demand_per_hour").alias("own_per_hour"))
+    shipped = commitments.filter(~pl.col(_OWN)).join(own, on=[*MACHINE, "currency"])
+    return shipped.filter(pl.col("committed_per_hour") > pl.col("own_per_hour"))
+
+
 def _findings(wrong: pl.DataFrame, rule: str, price: str, limit: str) -> pl.DataFrame:
     # pl.format panics on columns whose chunks differ, as after a join
     return wrong.rechunk().select(
@@ -161,9 +172,16 @@ def _plain(column: str) -> pl.Expr:
 
 # ------------------------------------------------------------------------------------------------------------- reading
 def _table(name: str, columns: dict[str, pl.DataType], key: Sequence[str], extra: Sequence[Path]) -> pl.DataFrame:
+    return _marked(name, columns, key, extra).drop(_OWN)
+
+
+def _marked(name: str, columns: dict[str, pl.DataType], key: Sequence[str], extra: Sequence[Path]) -> pl.DataFrame:
+    """The rows, and whether each is of a company's own file."""
     shipped = _typed((files("finops") / "data" / name).read_bytes(), columns, name)
-    own = [_typed(_content(path), columns, str(path)) for path in extra]
-    return pl.concat([shipped, *own]).unique(key, keep="last", maintain_order=True)
+    own = [_typed(_content(path), columns, str(path)).with_columns(pl.lit(True).alias(_OWN)) for path in extra]
+    return pl.concat([shipped.with_columns(pl.lit(False).alias(_OWN)), *own]).unique(
+        key, keep="last", maintain_order=True
+    )
 
 
 def _content(path: Path) -> bytes:

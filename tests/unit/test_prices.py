@@ -64,6 +64,18 @@ def test_own_rows_replace_and_add(tmp_path: Path) -> None:
     assert (record["on_demand_per_hour"], record["currency"]) == (Decimal("41.5"), "EUR")
 
 
+def test_a_shipped_commitment_never_takes_an_own_price(tmp_path: Path) -> None:
+    """What the own price on demand undercuts is found and left out; the own price stays."""
+    shipped = prices.load_commitments().filter(pl.col("committed_per_hour") > 2).row(0, named=True)
+    machine = {name: shipped[name] for name in prices.MACHINE}
+    price = {"currency": shipped["currency"], "on_demand_per_hour": "1", "spot_per_hour": "0.5"}
+    own = written(tmp_path / "own.csv", {**OFFER, **machine, **price})
+    book = prices.load_prices(offers=[own])
+    assert book.offers.filter(**machine)["on_demand_per_hour"].to_list() == [1]
+    assert book.commitments.filter(**machine, commitment=shipped["commitment"]).is_empty()
+    assert "shipped commitment above the own on-demand" in book.findings.filter(**machine)["rule"].to_list()
+
+
 def test_broken_ordering_is_a_finding_and_not_used(tmp_path: Path) -> None:
     """Spot above on-demand, committed above on-demand and 3 years above 1 year are found, and none of them is used."""
     offers = written(tmp_path / "offers.csv", {**OFFER, "spot_per_hour": "50.01"})
