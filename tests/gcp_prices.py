@@ -96,7 +96,7 @@ def answer(
         return "days", _DAYS, [
             {"account": account, "as_of": as_of,
              "first_partition": column and _place(as_of, column), "last_partition": column and _place(as_of, column)}
-            for as_of, account in sorted(found)
+            for as_of, account in sorted(found, reverse=True)
             if as_of >= low
         ]  # fmt: skip
     _must(column is None or f"WHERE {column} BETWEEN @first AND @last AND" in sql, "a filter on the partition")

@@ -19,11 +19,12 @@ Source: "Structure of pricing data export" of Cloud Billing, last updated 2026-0
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+import polars as pl
 from google.cloud.bigquery import Table
 
 from connectors.gcp.machines import SERVICE, SkuPrice, Term, compose, per_hour, some, term
@@ -33,6 +34,7 @@ from connectors.offers import PriceList
 from finops.config import Gcp
 from finops.errors import InputError, SourceUnreachable
 from finops.prices import MACHINE
+from finops.schema import MONEY
 
 _RECENT: Final = timedelta(days=14)
 """A price that was exported longer ago is none of today."""
@@ -74,7 +76,7 @@ class PricesTable:
         return cls(address, partition(table, fields))
 
     def days_query(self, since: date) -> Query:
-        """The days of each account since one, with their partitions; the newest is the last."""
+        """The days of each account since one, with their partitions."""
         where = "pricing_as_of_time >= @since AND service.description = @service"
         parameters = [moment("since", "TIMESTAMP", since), text("service", SERVICE)]
         partitions = "NULL AS first_partition, NULL AS last_partition"
@@ -85,7 +87,7 @@ class PricesTable:
             partitions = f"MIN({name}) AS first_partition, MAX({name}) AS last_partition"
         return Query(
             f"SELECT billing_account_id AS account, pricing_as_of_time AS as_of, {partitions} "
-            f"FROM `{self.address}` WHERE {where} GROUP BY account, as_of ORDER BY as_of, account",
+            f"FROM `{self.address}` WHERE {where} GROUP BY account, as_of",
             parameters,
         )
 
@@ -128,7 +130,35 @@ def fetch(session: Session, gcp: Gcp, *, regions: Sequence[str], today: date, sa
 
     paid = some(composed("contract_rates", "list_rates"), of=f"the pricing export of {day.account}", regions=regions)
     listed = composed("list_rates").offers.select(*MACHINE, list_per_hour="on_demand_per_hour")
-    return replace(paid, list_prices=listed)
+    return _without_dearer(paid, listed)
+
+
+def _without_dearer(paid: PriceList, listed: pl.DataFrame) -> PriceList:
+    """Without spot and committed prices that a contract's price on demand undercuts: nobody would pay them.
+
+    Of a list such prices are a mistake, for which the book leaves the machine out; here they would take the contract's.
+    """
+    below = pl.col("on_demand_per_hour") < pl.col("list_per_hour")
+    own = paid.offers.join(listed, on=MACHINE).filter(below).select(MACHINE)
+    undercut = paid.commitments.join(own, on=MACHINE, how="semi").filter(
+        pl.col("committed_per_hour") > pl.col("on_demand_per_hour")
+    )
+    dear = paid.offers.join(own, on=MACHINE, how="semi").filter(pl.col("spot_per_hour") > pl.col("on_demand_per_hour"))
+    why = "is above your price on demand"
+    left_out = [
+        *(f"{r['instance_type']} in {r['region']}: spot {why}" for r in dear.to_dicts()),
+        *(
+            f"{r['instance_type']} in {r['region']}: {r['term_years']}-year commitment {why}"
+            for r in undercut.to_dicts()
+        ),
+    ]
+    rest = paid.offers.join(dear, on=MACHINE, how="anti")
+    return PriceList(
+        pl.concat([rest, dear.with_columns(spot_per_hour=pl.lit(None, MONEY))]).sort(MACHINE),
+        paid.commitments.join(undercut, on=[*MACHINE, "term_years"], how="anti"),
+        tuple(sorted([*paid.left_out, *left_out])),
+        listed,
+    )
 
 
 def tried(session: Session, gcp: Gcp, *, today: date) -> tuple[str, int]:
@@ -146,7 +176,8 @@ def _open(session: Session, gcp: Gcp, say: Callable[[str], None]) -> tuple[Queri
 def _newest(rows: Sequence[Mapping[str, Any]], gcp: Gcp, table: PricesTable) -> Day:
     """The newest day of the bill's account, or of the only one there is."""
     days = {
-        row["account"]: Day(row["account"], row["as_of"], row["first_partition"], row["last_partition"]) for row in rows
+        row["account"]: Day(row["account"], row["as_of"], row["first_partition"], row["last_partition"])
+        for row in sorted(rows, key=lambda row: row["as_of"])
     }
     if not days:
         raise SourceUnreachable(

@@ -138,6 +138,32 @@ def test_contract_prices_win_over_list_prices(stub: GcpStub, tmp_path: Path) -> 
     assert committed == Decimal("5.4") + 26 * Decimal("0.013") + 234 * Decimal("0.0016") + ssd
 
 
+def test_a_contract_below_spot_and_commitments_stays_in_the_book(stub: GcpStub, tmp_path: Path) -> None:
+    """What nobody would pay any more is left out and told, and not the machine; of a list it is a mistake as before."""
+
+    def deep(description: str, listed: Decimal) -> Decimal | None:
+        return listed / 5 if description == H100 else None
+
+    path = tmp_path / "offers.csv"
+    for contract, price in ((deep, True), (lambda *_: None, False)):
+        stub.prices = exported(contract=contract)
+        if not price:
+            stub.prices[0]["list_price"] = {"tiered_rates": rates("1.9")}
+        found = fetched(stub, tmp_path)
+        found.offers.write_csv(path)
+        here = pl.col("instance_type") == "a3-highgpu-8g", pl.col("region") == REGION, pl.col("date") == DAY.date()
+        assert len(load_prices(offers=(path,)).offers.filter(here)) == price
+        assert found.commitments.is_empty() == price
+        assert (machine(found)["spot_per_hour"] is None) == price
+        told = f"a3-highgpu-1g in {REGION}"
+        reasons = {
+            f"{told}: spot is above your price on demand",
+            f"{told}: 1-year commitment is above your price on demand",
+        }
+        assert (reasons <= set(found.left_out)) == price
+    assert len(found.offers) == 4
+
+
 def test_only_the_newest_day_is_read(stub: GcpStub, tmp_path: Path) -> None:
     """Of two days the newer one's SKUs are read, each query is tried first; one of two exports of a day counts."""
     said: list[str] = []
