@@ -9,6 +9,7 @@ from typing import Any
 
 from optimizer import terms
 from optimizer.comparison import PolicyResult, RulePrice, Warned
+from optimizer.emissions import emitted_kg
 from optimizer.explanation import cash_by_workload, work_by_option
 from optimizer.findings import accepted_findings
 from optimizer.options import Metered, Option, Rented, Reservation
@@ -23,13 +24,13 @@ def record_of(placement: Placement) -> dict[str, Any]:
     """The placement as JSON values.
 
     scenario, digest, description, currency, start, months (names), status, gap_ratio, cost (present value), cash,
-    capex, closing_value; conflict (words) and relaxations where there is no plan; policies [{policy, title, status,
-    reason, cost, cash, capex, gap_ratio, cumulative_cash}], crossings, warnings; workloads [{workload, unit, today,
-    cash, chosen, runner_up, runner_up_extra, note}]; schedule [{month, workload, option, hosting, provider, units,
-    work_ratio, cash}]; purchases; options (with price, source and date); exclusions; findings (those accepted);
-    rule_prices; promises (spend commitments entered); moves; demand_scenarios with their cost; dropped (options never
-    better than another); swings (the tornado) and flips (between which multiples of demand or use the main hosting
-    becomes another); risk.
+    capex, closing_value, emitted_kg (where stated); conflict (words) and relaxations where there is no plan; policies
+    [{policy, title, status, reason, cost, cash, capex, gap_ratio, cumulative_cash}], crossings, warnings; workloads
+    [{workload, unit, today, cash, chosen, runner_up, runner_up_extra, note}]; schedule [{month, workload, option,
+    hosting, provider, units, work_ratio, cash}]; purchases; options (with price, source and date); exclusions;
+    findings (those accepted); rule_prices; promises (spend commitments entered); moves; demand_scenarios with their
+    cost; dropped (options never better than another); swings (the tornado) and flips (between which multiples of
+    demand or use the main hosting becomes another); risk.
     """
     scenario, plan = placement.scenario, placement.plan
     return {
@@ -42,6 +43,7 @@ def record_of(placement: Placement) -> dict[str, Any]:
         "discount_ratio_per_year": _plain(scenario.discount_ratio_per_year),
         "status": placement.status,
         **_totals(plan),
+        "emitted_kg": None if plan is None or (kg := emitted_kg(scenario, plan)) is None else _plain(kg),
         "gap_asked_ratio": placement.settings.gap_ratio,
         "conflict": list(placement.conflict),
         "relaxations": [{"rule": r.rule, "cost": _cents(r.cost)} for r in placement.relaxations],

@@ -82,6 +82,7 @@ def _rows(views: Sequence[PlanView]) -> list[tuple[str, Any]]:
         ("Cheaper than going on as today", ahead_of_today),
         ("Worst latency", worst_latency),
         ("Residency", residency),
+        ("Carbon, t CO2e", carbon),
         *((f"Rule {r.replace('_', ' ')}: cost a month", lambda v, r=r: _rule(v, r)) for r in rules),
         ("Distance from the best there can be", lambda v: _gap(v)),
     ]  # fmt: skip
@@ -149,6 +150,12 @@ def residency(view: PlanView) -> _Found | None:
     ruled = any(r["rule"] == "residency" for r in view.body["rule_prices"])
     kept = f"kept for {len(bound)} of {len(view.body['workloads'])}" if bound else "kept" if ruled else "no rule"
     return _Found(f"{kept}; runs in {countries}")
+
+
+def carbon(view: PlanView) -> _Found | None:
+    """Tonnes of CO2e over the horizon, where power and carbon intensity of everything in use are stated."""
+    kg = view.body.get("emitted_kg")
+    return None if kg is None else _Found(compact(Decimal(kg) / 1000), Decimal(kg))
 
 
 def _used(view: PlanView) -> list[dict[str, Any]]:

@@ -79,6 +79,35 @@ def test_rules_are_priced_by_the_month(views: list[PlanView]) -> None:
     assert second.text == "no such rule"
 
 
+def test_carbon_is_what_runs_times_the_grid() -> None:
+    """Emissions are hours x power x PUE x intensity of what is rented, and of own servers while they stand."""
+    text = edited(
+        SCENARIO,
+        {("horizon_months",): 2, ("options", 0, "power_kw"): 10, ("options", 0, "pue"): D("1.2"),
+         ("options", 0, "grid_kg_per_kwh"): D("0.3"), ("workloads", 0, "growth_ratio_per_year"): 0,
+         ("options", 0, "workloads"): ["chat", "embeddings"], ("options", 1, "workloads"): ["nobody"],
+         ("options", 2, "workloads"): ["chat"], ("options", 2, "standing"): 2,
+         ("options", 2, "standing_months_left"): 2},
+    )  # fmt: skip
+    text = text.replace('workloads = ["nobody"]\n', 'available_from = "2030-01"\n')
+    text = edited(text, {("options", 2, "grid_kg_per_kwh"): D("0.4")})
+    body = _view(place(parse_scenario(text, name="t"), settings=Settings())).body
+    bought = sum(p["count"] for p in body["purchases"])
+    assert bought == 0  # three months of lead time are longer than the horizon
+    server_hours = 2 * 2 * 730
+    rented = sum(D(r["units"]) for r in body["schedule"] if r["option"] == "h100-hour") / 8
+    expected = rented * 10 * D("1.2") * D("0.3") + server_hours * D("10.2") * D("1.3") * D("0.4")
+    assert abs(D(body["emitted_kg"]) - expected) < D("0.1")
+
+
+def test_carbon_that_nobody_stated_is_not_shown(views: list[PlanView]) -> None:
+    """Where an option in use states no power or intensity there is no figure, and no row."""
+    assert views[0].body["emitted_kg"] is None
+    assert not any(heading.startswith("Carbon") for heading, _ in scenario_compare.deciding(views, "growth"))
+    stated = replace(views[1], body=views[1].body | {"emitted_kg": "12500"})
+    assert [c.text for c in row([views[0], stated], "Carbon")] == ["–", "12.50"]
+
+
 def test_two_currencies_are_not_compared(views: list[PlanView]) -> None:
     """An amount in another currency is neither better nor worse, says its currency, and is not drawn."""
     euro = replace(views[1], currency="EUR")
