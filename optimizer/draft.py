@@ -202,6 +202,7 @@ def _uncertainty(outlook: Outlook, measured: Sequence[Measured]) -> str:
         [
             "[uncertainty]",
             f"sd_ratio_per_year = {number(ratio)}",
+            "scenarios = 2                    # courses of demand that the plan hedges against; 5 at most",
             f"source = {text(source)}",
             *([f"certain = [{stands}]   # standing capacity does what it does"] if stands else []),
             "",

@@ -38,12 +38,15 @@ def carbon(v: View) -> Iterator[Finding]:
 def presence(v: View) -> Iterator[Finding]:
     """Every location in use is set up, there are not too many, and each does its least share."""
     set_up = {(p.workload, p.location, p.month) for p in v.plan.presences}
+    placed = {w.name for w in v.scenario.workloads if terms.has_places(w)}
     done: defaultdict[tuple[str, str, int, int], Decimal] = defaultdict(Decimal)
     for (name, option, t, b, course), rate in v.work.items():
+        if name not in placed:
+            continue
         hours = v.scenario.load_blocks[b].hours_ratio * terms.HOURS_PER_MONTH
         done[name, terms.location(v.options[option]), t, course] += rate * hours
     for w in v.scenario.workloads:
-        if not terms.has_places(w):
+        if w.name not in placed:
             continue
         used = {
             key[:3]
