@@ -92,6 +92,9 @@ def test_a_scenario_from_the_lake_solves_as_written_and_costs_what_was_spent(
     assert Decimal(made["spend_total"]) == spent * 92
     assert Decimal(made["placed"]) + Decimal(made["not_demand"]) == Decimal(made["spend_total"])
     assert Decimal(made["not_demand"]) == -7 * 92
+    billed = json.loads(finops("scenario", "new", "billed", "--as-billed"))
+    assert (billed["placed"], made["right_sizing_saving"], made["sunk"]) == (made["placed"], "0", "0")
+    assert "lies.csv cannot be read" in finops("scenario", "new", "own", "--profile", home / "lies.csv", code=2)
     assert {w["workload"]: w["unit"] for w in made["workloads"]} == {
         "ranking-H100-80GB": "accelerator_hours",
         "assistant-model_api": "million_tokens",

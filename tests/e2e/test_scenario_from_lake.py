@@ -14,7 +14,7 @@ from finops import schema as s
 from finops.config import Config, load_config
 from finops.errors import CallError, InputError
 from finops.pipeline.ingest import ingest
-from finops.pipeline.scenarios import Base, NewScenario, new_scenario
+from finops.pipeline.scenarios import Base, NewScenario, measure, new_scenario
 from finops.pipeline.tables import load as load_tables
 from finops.prices import COMMITMENTS, OwnPrices
 from finops.store import Lake
@@ -23,6 +23,10 @@ from optimizer.costing import cost_lines
 from optimizer.document import load_scenario
 from optimizer.draft import sunk
 from optimizer.options import Rented, Reservation, Server
+from optimizer.resized import apply
+from optimizer.rightsize import rightsize
+from optimizer.running import Group, Hour
+from optimizer.running import Settings as Sizing
 from optimizer.scenario import Scenario
 from optimizer.solve import Settings
 from tests.e2e.test_placement_cli import ASSISTANT, CREDIT, TRAINING, spend_rows
@@ -340,3 +344,22 @@ def test_a_wrong_profile_is_refused(config: Config, lake: Lake, tmp_path: Path) 
     table.write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(InputError, match="load by the hour"):
         new_scenario(config, lake, "one", base=Base(profile=table))
+
+
+def test_what_stands_is_not_right_sized(config: Config, lake: Lake) -> None:
+    """A finding on machines under a commitment takes nothing off what is paid whatever runs, and is named."""
+    promised = spend_rows(COMMITTED)
+    facts = {s.COMMITMENT_DISCOUNT_ID: "r", s.COMMITMENT_DISCOUNT_CATEGORY: "Usage", s.ACCELERATOR_COUNT: Decimal(8)}
+    fill(lake, charges=charges(promised, **facts), spend_daily=promised)
+    _, (workload,) = measure(config, lake)
+    group = Group(
+        name="trainers", provider="aws", region="eu-central-1", instance_type="p5.48xlarge", accelerator="H100-80GB",
+        accelerators=8.0, accelerator_memory_gib=80.0, purpose="training", use="ranking", team=None, hosting="cloud",
+        hours=tuple(Hour(h % 168, 0.0, 0.0, 8.0) for h in range(28 * 24)), days=28, coverage_ratio=1.0,
+        used_accelerators=None, machine_peak=0.0, memory_gib=None, machine_hours=730.0, hours_per_month=730.0,
+        cost=Decimal(21000), currency="USD",
+    )  # fmt: skip
+    findings = rightsize([group], [], Sizing(), None)
+    assert [a.action for f in findings for a in f.advice] == ["stop"]
+    after = apply([workload], findings, months=3)
+    assert (after.workloads, after.saving, after.left_out) == ((workload,), Decimal(0), tuple(findings))
