@@ -97,7 +97,7 @@ def place(
         foreseen if len(foreseen) > 1 else [],
     ]
     say(
-        f"{scenario.name}: {len(rules)} rules to price, {len(mains)} runner-ups, {len(varied)} other assumptions, "
+        f"{scenario.name}: {len(rules)} rules to price, {len(mains)} runner-ups, {len(varied) - 1} other assumptions, "
         f"{len(groups[3])} courses of demand known beforehand"
     )
     of_rules, of_others, of_varied, of_foreseen = _split(
@@ -121,7 +121,7 @@ def place(
         dropped=best.dropped,
         rule_prices=tuple(rule_price(r, plan, o) for r, o in zip(rules, of_rules, strict=True)),
         swings=sensitivity.swings(of_varied, plan),
-        flips=sensitivity.flips(scenario, of_varied, plan),
+        flips=sensitivity.flips(scenario, of_varied),
         risk=_risk(scenario, plan, of_foreseen, say),
     )
 

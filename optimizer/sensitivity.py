@@ -7,10 +7,11 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any, Final
 
+from optimizer import terms
 from optimizer.case import Case, Outcome
 from optimizer.options import Metered, Rented, Reservation, Server
 from optimizer.plan import Plan
-from optimizer.scenario import Scenario
+from optimizer.scenario import DemandScenario, Scenario
 from optimizer.solve import Settings
 
 VOLUMES: Final = tuple(map(Decimal, ("0.1", "0.25", "0.5", "0.75", "1.5", "2", "3", "5", "10")))
@@ -44,15 +45,20 @@ Change = Callable[[Scenario], Scenario]
 
 
 def cases(scenario: Scenario, settings: Settings) -> list[Case]:
-    """Every solve that the tornado and the flips need, in the order in which `swings` and `flips` read them."""
-    changed = [change(scenario) for _, _, low, _, high in _FACTORS for change in (low, high)]
-    changed += [_with_demand(ratio)(scenario) for ratio in VOLUMES] + [_with_use(ratio)(scenario) for ratio in USES]
-    return [Case(one, settings=settings) for one in changed]
+    """Every solve that the tornado and the flips need, in the order in which `swings` and `flips` read them.
+
+    They are made for expected demand, as the first is without any change: the differences are what counts.
+    """
+    expected = _with_expected_demand(scenario)
+    changed = [change(expected) for _, _, low, _, high in _FACTORS for change in (low, high)]
+    changed += [_with_demand(ratio)(expected) for ratio in VOLUMES] + [_with_use(ratio)(expected) for ratio in USES]
+    return [Case(one, settings=settings) for one in (expected, *changed)]
 
 
 def swings(outcomes: list[Outcome], plan: Plan) -> tuple[Swing, ...]:
     """The tornado: what each assumption does to the cost, the widest first."""
-    costs = [None if o.plan is None else o.plan.cost for o in outcomes[: 2 * len(_FACTORS)]]
+    base, *varied = outcomes[: 1 + 2 * len(_FACTORS)]
+    costs = [None if base.plan is None or o.plan is None else plan.cost + o.plan.cost - base.plan.cost for o in varied]
     found = [
         Swing(factor, low, high, costs[2 * i], costs[2 * i + 1]) for i, (factor, low, _, high, _) in enumerate(_FACTORS)
     ]
@@ -64,16 +70,18 @@ def _width(swing: Swing, cost: Decimal) -> Decimal:
     return max(known) - min(known)
 
 
-def flips(scenario: Scenario, outcomes: list[Outcome], plan: Plan) -> tuple[Flip, ...]:
+def flips(scenario: Scenario, outcomes: list[Outcome]) -> tuple[Flip, ...]:
     """The nearest multiples of demand and use on each side at which most money goes to another kind of hosting."""
-    rest = outcomes[2 * len(_FACTORS) :]
+    base, *rest = outcomes[:1] + outcomes[1 + 2 * len(_FACTORS) :]
+    if base.plan is None:
+        return ()
     found: list[Flip] = []
     for factor, ratios, solved in (
         ("demand", VOLUMES, rest[: len(VOLUMES)]),
         ("utilisation", USES, rest[len(VOLUMES) :]),
     ):
         known = {ratio: main_hosting(scenario, o.plan) for ratio, o in zip(ratios, solved, strict=True) if o.plan}
-        known[Decimal(1)] = main_hosting(scenario, plan)
+        known[Decimal(1)] = main_hosting(scenario, base.plan)
         for walk in (sorted(r for r in known if r >= 1), sorted((r for r in known if r <= 1), reverse=True)):
             for near, far in pairwise(walk):
                 if known[far] != known[Decimal(1)]:
@@ -94,6 +102,20 @@ def main_hosting(scenario: Scenario, plan: Plan) -> str:
 # ----------------------------------------------------------------------------------------------------------- variants
 def _options(scenario: Scenario, change: Callable[[Any], dict[str, object]]) -> Scenario:
     return scenario.model_copy(update={"options": tuple(o.model_copy(update=change(o)) for o in scenario.options)})
+
+
+def _with_expected_demand(scenario: Scenario) -> Scenario:
+    """The scenario with the mean of its demand scenarios as the only one."""
+    mean = {
+        w.name: tuple(
+            sum((c.probability * terms.course_ratio(scenario, w, t, s) for s, c in courses), Decimal(0))
+            for t in range(scenario.horizon_months)
+        )
+        for courses in [list(enumerate(scenario.demand_scenarios))]
+        for w in scenario.workloads
+    }
+    only = DemandScenario(name="expected", probability=Decimal(1), demand_ratio=Decimal(1), workloads=mean)
+    return scenario.model_copy(update={"demand_scenarios": (only,), "risk_aversion_ratio": Decimal(0)})
 
 
 def _with_prices(ratio: str) -> Change:

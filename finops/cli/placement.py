@@ -336,7 +336,8 @@ def _runner_up(plan: dict[str, Any], workload: dict[str, Any]) -> str | None:
     if workload["runner_up"] is None:
         return str(workload["note"]) if workload["note"] else None
     extra = Decimal(workload["runner_up_extra"])
-    return f"without its main option, next best is {workload['runner_up']}, for {extra:,.0f} {plan['currency']} more"
+    more = f"for {extra:,.0f} {plan['currency']} more" if extra > 0 else "for no more within the gap"
+    return f"without its main option, next best is {workload['runner_up']}, {more}"
 
 
 def _bought(plan: dict[str, Any]) -> list[dict[str, Any]]:

@@ -42,6 +42,10 @@ class View:
     """Capacity by option, month, load block, demand scenario."""
     work: defaultdict[tuple[str, str, int, int, int], Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     """Units per hour by workload, option, month, load block, demand scenario."""
+    served: defaultdict[tuple[str, int, int, int], Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    """Units per hour by workload, month, load block, demand scenario, from all options ..."""
+    on_spot: defaultdict[tuple[str, int, int, int], Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    """... and from those on spot."""
     covered: defaultdict[tuple[str, int, int, int], Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     """Capacity that commitments pay for, by option, month, load block, demand scenario."""
     standing: defaultdict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
@@ -56,6 +60,9 @@ class View:
             if isinstance(option, Rented):
                 rate *= option.utilisation_ceiling_ratio * (1 - option.interruption_ratio)
             self.work[u.workload, u.option, u.month, u.block, u.course] += rate * u.capacity
+            self.served[u.workload, u.month, u.block, u.course] += rate * u.capacity
+            if option.kind == "spot":
+                self.on_spot[u.workload, u.month, u.block, u.course] += rate * u.capacity
         for c in self.plan.covers:
             self.covered[c.option, c.month, c.block, c.course] += c.capacity
         for k, _, count, months in cohorts(self):

@@ -76,7 +76,7 @@ def serve(v: View) -> Iterator[Finding]:
         peak = _peak(v, w)
         for t, b, course in v.slots:
             need = _need(v, w, t, b, course)
-            served = sum((v.work[w.name, o, t, b, course] for o in v.options), Decimal(0))
+            served = v.served[w.name, t, b, course]
             if over(served, need, peak) or over(need, served, peak):
                 yield Finding("serve", f"{w.name} in {v.month(t)}", f"{served:f} {w.unit} per hour", f"{need:f}")
 
@@ -98,9 +98,7 @@ def _windows(v: View, w: Workload, *, spot: bool) -> Iterator[tuple[int, range, 
         for course in range(len(v.scenario.demand_scenarios)):
             done = sum(
                 (
-                    v.work[w.name, o.name, t, b, course] * block.hours_ratio * terms.HOURS_PER_MONTH
-                    for o in v.scenario.options
-                    if not spot or o.kind == "spot"
+                    (v.on_spot if spot else v.served)[w.name, t, b, course] * block.hours_ratio * terms.HOURS_PER_MONTH
                     for t in months
                     for b, block in enumerate(v.scenario.load_blocks)
                 ),
@@ -122,6 +120,6 @@ def spot_share(v: View) -> Iterator[Finding]:
         for t, b, course in v.slots if w.window_months is None else ():
             need = _need(v, w, t, b, course)
             limit = w.spot_share_ratio * need
-            spot = sum((v.work[w.name, o.name, t, b, course] for o in s.options if o.kind == "spot"), Decimal(0))
+            spot = v.on_spot[w.name, t, b, course]
             if over(spot, limit, need):
                 yield Finding("spot_share", f"{w.name} in {v.month(t)}", f"{spot:f} on spot", f"<= {limit:f}")

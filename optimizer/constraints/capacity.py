@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from optimizer import terms
@@ -19,28 +19,34 @@ def block_capacity(p: Program) -> None:
     """Blocks carry no more than their planned share: sum_w a <= u (active - held), for each k, t, b, s."""
     for k in p.scenario.blocks:
         u = float(k.utilisation_ceiling_ratio)
-        for t in p.months:
-            active, standing = p.active(k, t)
+        stock = [p.active(k, t) for t in p.months]
+        for t, (active, standing) in enumerate(stock):
             held = p.held.get((k.name, t))
+            courses = [s for s in p.courses if not _is_within_another(p, k, t, s, stock)]
             for b in p.blocks:
-                for s in p.courses:
+                for s in courses:
                     use = p.use(k, t, b, s)
-                    if (not use and held is None) or _is_within_another(p, k, t, s):
+                    if not use and held is None:
                         continue
                     idle = [(held, u)] if held is not None else []
                     parts = use + idle + [(y, -u * n) for y, n in active]
                     p.add("block_capacity", (k.name, t, b, s), AT_MOST, parts, u * standing)
 
 
-def _is_within_another(p: Program, k: Block, t: int, s: int) -> bool:
-    """Whether a month of a quarter asks no more of a block than another, that has every workload at its highest."""
+def _is_within_another(p: Program, k: Block, t: int, s: int, stock: Sequence[tuple[Parts, int]]) -> bool:
+    """Whether a month of a quarter asks no more of a block than another, that has every workload at its highest.
+
+    stock: what stands of the block in each month.
+    """
     period = p.period[p.start[t]]
     if len(period) == 1:
         return False
     users = [w for w, _ in p.using.get((k.name, period.start, 0, s), ())]
     highest = [m for m in period if all(p.level(w, m, s) == 1.0 for w in users)]
-    stands = [({(y.name, n) for y, n in active}, before) for m in period for active, before in [p.active(k, m)]]
-    return bool(highest) and t != highest[0] and all(one == stands[0] for one in stands)
+    if not highest or t == highest[0]:
+        return False
+    stands = [({(y.name, n) for y, n in stock[m][0]}, stock[m][1]) for m in period]
+    return all(one == stands[0] for one in stands)
 
 
 def spare(p: Program) -> None:
