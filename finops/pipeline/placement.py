@@ -101,12 +101,15 @@ def optimize(
     conflicts, and what helps.
     """
     scenarios = [load_scenario(path, OwnPrices.of(config)) for path in paths]
-    records, new = _plans(config, lake, scenarios, settings, say, again=again)
-    for placement in new:
-        if placement.status in ("infeasible", "unsolved"):
-            raise _no_plan(placement)
-    if new:
-        store_plans(lake, new)
+    records: list[dict[str, Any]] = []
+    for scenario in scenarios:  # each plan is kept before the next is sought, which may not be found
+        found, new = _plans(config, lake, [scenario], settings, say, again=again)
+        for placement in new:
+            if placement.status in ("infeasible", "unsolved"):
+                raise _no_plan(placement)
+        if new:
+            store_plans(lake, new)
+        records += found
     return records
 
 

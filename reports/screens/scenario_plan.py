@@ -17,6 +17,8 @@ from reports.views.plans import CHOICE, PLAN, PlanView
 from reports.views.spend import summed
 from reports.views.words import compact, percent
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
 
 def render(page: Page, view: PlanView) -> None:
     """Draw one plan beside the forced choices, with why it is so."""
@@ -75,7 +77,8 @@ def _risk(view: PlanView) -> None:
         st.caption("The scenario states no uncertainty of demand; state it under *Inputs* to see P50 and P90.")
         return
     st.markdown(plan_risk.risk_sentence(view))
-    st.markdown("\n".join(["| what | figure |", "|---|--:|", *(f"| {what} | {figure} |" for what, figure in rows)]))
+    lines = (f"| {what} | {figure.replace(' ', NO_BREAK)} |" for what, figure in rows)
+    st.markdown("\n".join(["| | |", "|---|--:|", *lines]))
 
 
 def _no_plan(view: PlanView) -> None:

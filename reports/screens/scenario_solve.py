@@ -1,11 +1,14 @@
 """Solving from the page: the same command as in a terminal, in a process of its own, each stage shown as it comes."""
 
+import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO, Final
 
 import streamlit as st
@@ -35,42 +38,40 @@ def solve(page: Page, scenarios: Sequence[SavedScenario]) -> None:
 
     The program keeps a processor busy, so it has a process of its own: the pages of others stay as quick as they were.
     """
-    files = [str(s.path.resolve()) for s in scenarios]
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "finops.cli.main",
-        "--home",
-        str(page.config.home),
-        "--format",
-        "json",
-        "optimize",
-    ]
+    where = ["--home", str(page.config.home), "--format", "json"]
+    command = [sys.executable, "-P", "-m", "finops.cli.main", *where, "optimize"]
+    command += [str(s.path.resolve()) for s in scenarios]
     said: list[str] = []
     with st.status(f"Solving {', '.join(s.name for s in scenarios)}", expanded=True):
         done, current = st.empty(), st.empty()
         current.markdown(":material/hourglass_top: starting the solver")
-        running = subprocess.Popen(
-            [*command, *files], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )  # fmt: skip
-        assert running.stderr is not None
-        try:
+        with _running(command) as process:  # a click elsewhere leaves this run of the page from within
+            assert process.stderr is not None
             since = time.monotonic()
-            for line in _lines(running.stderr):
+            for line in _lines(process.stderr):
                 if line:
                     done.markdown("\n".join(f"- {text}" for text in said))
                     said.append(line)
                     since = time.monotonic()
                 stage = said[-1] if said else "starting the solver"
                 current.markdown(f":material/hourglass_top: {stage} · {time.monotonic() - since:.0f} s")
-            code = running.wait()
-        finally:  # a click elsewhere leaves this run of the page from within the loop
-            if running.poll() is None:
-                running.terminate()
-                running.wait(10)
+            code = process.wait()
     st.session_state[OUTCOME] = (code, said)
     st.rerun()
+
+
+@contextmanager
+def _running(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    """A process whose stderr is read; it ends with the block, and with it the workers that it has started."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(10)
 
 
 def _lines(stream: IO[str]) -> Iterator[str]:
@@ -100,13 +101,14 @@ def outcome() -> None:
     if found is None:
         return
     code, said = found
-    if code == 0:
-        kept = [line for line in said if KEPT in line]
-        solved = list(dict.fromkeys(line.split(":")[0] for line in said if line.endswith(": solving the plan")))
-        if solved:
-            st.success(f"Solved: {', '.join(solved)}.", icon=":material/check:")
-        for line in kept:
+    started = list(dict.fromkeys(line.split(":")[0] for line in said if line.endswith(": solving the plan")))
+    solved = started if code == 0 else started[:-1]  # they come one after the other; the last one met the error
+    if solved:
+        st.success(f"Solved: {', '.join(solved)}.", icon=":material/check:")
+    for line in said:
+        if KEPT in line:
             st.info(f"{line}: the kept plan is shown.", icon=":material/inventory_2:")
+    if code == 0:
         return
     start = next((i for i, line in enumerate(said) if line.startswith("error: ")), 0)
     with st.container(border=True):

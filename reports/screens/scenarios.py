@@ -51,6 +51,9 @@ def render(page: Page) -> None:
     elif not views:
         st.info(f"{', '.join(chosen)}: no plan yet. *Solve* makes one; it takes up to a few minutes.")
     elif view == COMPARE:
+        missing = [name for name in chosen if name not in views]
+        if missing:
+            st.info(f"{', '.join(missing)}: no plan yet, so not in the comparison. *Solve* makes one.")
         scenario_compare.render(page, list(views.values()), base if base in views else next(iter(views)))
     elif base in views:
         scenario_plan.render(page, views[base])

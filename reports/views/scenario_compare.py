@@ -82,6 +82,7 @@ def _rows(views: Sequence[PlanView]) -> list[tuple[str, Any]]:
         ("Cheaper than going on as today", ahead_of_today),
         ("Worst latency", worst_latency),
         ("Residency", residency),
+        ("Runs in", countries),
         ("Carbon, t CO2e", carbon),
         *((f"Rule {r.replace('_', ' ')}: cost a month", lambda v, r=r: _rule(v, r)) for r in rules),
         ("Distance from the best there can be", lambda v: _gap(v)),
@@ -141,15 +142,18 @@ def worst_latency(view: PlanView) -> _Found | None:
 
 
 def residency(view: PlanView) -> _Found | None:
-    """Where the work is done, and how many workloads may not leave an area; no plan breaks that."""
-    used = _used(view)
-    if not used:
-        return None
+    """How many workloads may not leave an area; no plan breaks that."""
     bound = [w for w in view.body["workloads"] if w.get("residency")]
-    countries = ", ".join(sorted({o["country"] or "not stated" for o in used}))
+    if bound:
+        return _Found(f"kept for {len(bound)} of {len(view.body['workloads'])}")
     ruled = any(r["rule"] == "residency" for r in view.body["rule_prices"])
-    kept = f"kept for {len(bound)} of {len(view.body['workloads'])}" if bound else "kept" if ruled else "no rule"
-    return _Found(f"{kept}; runs in {countries}")
+    return _Found("kept" if ruled else "no rule") if _used(view) else None
+
+
+def countries(view: PlanView) -> _Found | None:
+    """Where the work is done."""
+    found = sorted({o["country"] or "not stated" for o in _used(view)})
+    return _Found(", ".join(found)) if found else None
 
 
 def carbon(view: PlanView) -> _Found | None:

@@ -1,6 +1,8 @@
 """The Scenarios page: side by side, the form and its mistakes, solving, copies, approval, and what its address says."""
 
 import shutil
+import sys
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from finops.store import Lake
 from optimizer.document import parse_scenario
 from optimizer.placement import place
 from optimizer.solve import Settings
+from reports.screens import scenario_solve
 from reports.views.plans import plan
 from tests.app.conftest import SCENARIO
 from tests.app.test_pages import opened, table, words
@@ -136,6 +139,24 @@ def test_solving_shows_its_stages_and_what_is_kept(home: Path) -> None:
     assert "over 6 months" in app.subheader[0].value
     press(app, "Solve")
     assert "growth: nothing has changed since its plan of" in app.info[0].value
+
+
+def test_a_solve_that_is_left_ends_with_its_workers() -> None:
+    """Whoever goes elsewhere while it solves leaves no process behind, nor one that it has started."""
+    worker = "import subprocess, sys; c = subprocess.Popen(['sleep', '60']); print(c.pid, file=sys.stderr, flush=True)"
+    with scenario_solve._running([sys.executable, "-c", f"{worker}; c.wait()"]) as process:
+        assert process.stderr is not None
+        child = int(process.stderr.readline())
+    assert process.returncode != 0
+    deadline = time.monotonic() + 5
+    while _alive(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _alive(child)
+
+
+def _alive(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def test_rules_that_contradict_each_other_are_said_on_the_page(home: Path) -> None:

@@ -151,3 +151,12 @@ def test_a_copy_differs_in_nothing_but_its_name(config: Config, finops: Run) -> 
         "saved",
         "duplicated",
     ]
+
+
+def test_a_plan_is_kept_although_the_next_is_not_found(config: Config, finops: Run) -> None:
+    """Of scenarios that are solved together, those before one without a plan keep theirs."""
+    strict = edited(SMALL, {("name",): "strict", ("rules", "budget_per_year"): [1000]})
+    (config.scenarios / "strict.toml").write_text(strict)
+    assert "strict: these cannot all hold" in finops("optimize", "growth", "strict", code=2)
+    listed = json.loads(finops("scenario", "list"))["scenarios"]
+    assert {s["scenario"]: s["status"] for s in listed} == {"growth": "optimal", "strict": None}
