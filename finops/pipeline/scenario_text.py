@@ -1,6 +1,7 @@
 """A scenario's TOML text with single values changed: comments, all other keys and their order stay as they are."""
 
 import copy
+import itertools
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -34,7 +35,7 @@ class _Statement:
 
 
 def edited(text: str, changes: Mapping[Key, Any]) -> str:
-    """The text with the values changed; None takes a key away, and a key that is not there yet is added to its table.
+    """The text with the values changed; None takes a key or table away, a key that is not there is added to its table.
 
     Values are str, bool, int, Decimal, date, and lists and dicts of them. What is read from the result is exactly what
     was read from the text with these changes. Raises CallError for a layout in which that cannot be had.
@@ -102,8 +103,12 @@ def _put(document: Any, key: Key, value: Any) -> None:
 
 def _with(text: str, key: Key, value: Any) -> str:
     statements = list(_statements(text))
-    for found in statements:
+    for number, found in enumerate(statements):
         if found.is_header:
+            if found.path == key and value is None:
+                rest = statements[number + 1 :]
+                last = [found, *itertools.takewhile(lambda s: not s.is_header, rest)][-1]
+                return text[: found.start] + text[_line_end(text, last.end) :]
             continue
         if found.path == key:
             if value is None:

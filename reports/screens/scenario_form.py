@@ -27,7 +27,8 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "risk": ("uncertainty", "risk_aversion_ratio", "risk_tail_ratio"),
 }  # fmt: skip
 """The parts of the form, and the keys whose mistakes are shown in each; all others belong to the first part."""
-SOURCE: Final = ("uncertainty", "source")
+SPREAD: Final[Key] = ("uncertainty", "sd_ratio_per_year")
+SOURCE: Final[Key] = ("uncertainty", "source")
 
 
 def render(page: Page, saved: Mapping[str, SavedScenario], name: str, others: Sequence[str]) -> None:
@@ -107,9 +108,11 @@ def _save(
     page: Page, scenario: SavedScenario, changes: dict[Key, Any], by: str, comment: str, slots: Mapping[str, Any],
     *, and_solve: bool,
 ) -> None:  # fmt: skip
-    if ("uncertainty", "sd_ratio_per_year") in changes and SOURCE not in changes:
+    if SPREAD in changes:
         held = tomllib.loads(scenario.text).get("uncertainty", {})
-        if "source" not in held:
+        if changes[SPREAD] is None:
+            changes = {k: v for k, v in changes.items() if k != SPREAD} | {SPREAD[:1]: None}
+        elif "source" not in held:
             changes[SOURCE] = f"estimate of {by.strip()}"
     try:
         if changes:
@@ -190,8 +193,10 @@ def _number(
     held: Any = document
     for part in path:
         held = held.get(part) if isinstance(held, Mapping) else None
+    at = f"{'.'.join(path)}_{key}"
+    st.session_state.setdefault(at, inputs.shown(held, kind))  # a field that starts with a figure cannot be emptied
     value = st.number_input(
-        title, value=inputs.shown(held, kind), key=f"{'.'.join(path)}_{key}", format="%g", help=help_text,
+        title, value=None, key=at, format="%g", help=help_text,
         placeholder="not stated" if default is None else f"{default:g} unless stated",
     )  # fmt: skip
     return {path: (value, kind)}

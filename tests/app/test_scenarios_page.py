@@ -1,5 +1,6 @@
 """The Scenarios page: side by side, the form and its mistakes, solving, copies, approval, and what its address says."""
 
+import hashlib
 import shutil
 import sys
 import time
@@ -124,6 +125,21 @@ def test_the_form_saves_and_says_who(home: Path) -> None:
     assert "have changed since the plan shown here was made" in app.warning[0].value
     event = scenario_log.history(Lake.of(load_config(home)), "growth").row(0, named=True)
     assert (event["actor"], event["comment"]) == ("Grace", "dearer money")
+
+
+def test_uncertainty_comes_and_goes(home: Path) -> None:
+    """A spread of demand is saved with whose estimate it is; an emptied field makes demand certain again."""
+    app = inputs(home)
+    field(app, "save_by").set_value("Grace")
+    field(app, "Spread of demand after a year, %").set_value(30.0)
+    press(app, "Save")
+    file = home / "scenarios" / "growth.toml"
+    assert tomllib.loads(file.read_text())["uncertainty"] == {"sd_ratio_per_year": 0.3, "source": "estimate of Grace"}
+    key = f"uncertainty.sd_ratio_per_year_growth_{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}"
+    app.session_state[key] = None
+    press(app.run(), "Save")
+    assert not app.error
+    assert tomllib.loads(file.read_text()) == tomllib.loads(SCENARIO)
 
 
 def test_solving_shows_its_stages_and_what_is_kept(home: Path) -> None:

@@ -63,6 +63,12 @@ def test_a_key_is_taken_away() -> None:
     assert edited(BANK, {("uncertainty", "seed"): None}) == BANK
 
 
+def test_a_table_is_taken_away() -> None:
+    """None removes a whole table, and what is said above the next one stays."""
+    text = BANK + "\n[uncertainty]\nsd_ratio_per_year = 0.3\nsource = 'x'\n\n# what follows\n[later]\nx = 1\n"
+    assert edited(text, {("uncertainty",): None}) == BANK + "\n\n# what follows\n[later]\nx = 1\n"
+
+
 def test_a_layout_it_cannot_edit_is_refused() -> None:
     """Entries inside an array on one line cannot be told apart by their lines: nothing is written."""
     with pytest.raises(CallError, match="cannot be changed in this file"):

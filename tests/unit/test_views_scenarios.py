@@ -179,11 +179,11 @@ def test_the_tornado_is_the_records(views: list[PlanView]) -> None:
 def test_turning_points_are_in_words(views: list[PlanView]) -> None:
     """A flip says what must fall or rise to where, and from which hosting to which."""
     flips = [
-        {"factor": "demand", "below": "0.25", "above": "0.5", "hosting": "on_prem", "other": "cloud"},
+        {"factor": "demand", "below": "0.75", "above": "1", "hosting": "on_prem", "other": "cloud"},
         {"factor": "utilisation", "below": "1", "above": "1.25", "hosting": "cloud", "other": "on_prem"},
     ]
     assert plan_risk.turning_points(replace(views[0], body=views[0].body | {"flips": flips})) == [
-        "If demand falls to between 25 % and 50 % of what is stated, most of the money goes to cloud instead of "
+        "If demand falls to between 75 % and 100 % of what is stated, most of the money goes to cloud instead of "
         "own servers.",
         "If the use of owned and reserved capacity rises to between 100 % and 125 % of what is stated, most of the "
         "money goes to own servers instead of cloud.",
