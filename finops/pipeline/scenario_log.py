@@ -240,12 +240,6 @@ def history(lake: Lake, name: str) -> pl.DataFrame:
     return pl.concat([events, made]).sort("at", descending=True)
 
 
-def version_texts(lake: Lake, name: str) -> dict[int, str]:
-    """The texts of a scenario that were kept, by version."""
-    rows = lake.scan("scenarios").filter(name=name).sort("version").collect()
-    return dict(zip(rows["version"], rows["body"], strict=True))
-
-
 @again_on_conflict
 def _record(
     lake: Lake, scenario: SavedScenario, action: str, by: str, comment: str, *, detail: str,

@@ -40,6 +40,9 @@ def render(page: Page) -> None:
     digests = {name: _digest(page, saved[name]) for name in chosen if name in saved}
     view = _view(len(chosen))
     _actions(page, saved, chosen, base, view)
+    copied = st.session_state.pop(COPY, None)
+    if copied:
+        st.success(f"{copied} is there: choose it above to change it or to put it beside.", icon=":material/check:")
     if scenario_solve.asked():
         scenario_solve.solve(page, [saved[name] for name in chosen if name in saved])
     scenario_solve.outcome()

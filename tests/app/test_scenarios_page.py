@@ -195,6 +195,7 @@ def test_a_copy_is_made_on_the_page(home: Path) -> None:
     press(app, "Duplicate")
     assert not app.error
     assert tomllib.loads((home / "scenarios" / "half.toml").read_text())["name"] == "half"
+    assert app.success[0].value.startswith("half is there")
     assert "half" in app.multiselect(key="scenarios").options
 
 
