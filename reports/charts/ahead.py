@@ -110,7 +110,7 @@ def placement(frame: pl.DataFrame, colours: Mapping[str, str], look: Look) -> Ch
     )
     names = [v for v in colours if v in set(rows["hosting"])]
     x = alt.X("hosting:N", sort=names, title=None, axis=alt.Axis(orient="top", labelAngle=0, ticks=False, domain=False))
-    y = alt.Y("workload:N", sort=None, title=None, axis=alt.Axis(labelLimit=180, ticks=False, domain=False))
+    y = alt.Y("workload:N", sort=None, title=None, axis=alt.Axis(labelLimit=150, ticks=False, domain=False))
     opacity = alt.Opacity("ratio:Q", scale=alt.Scale(domain=[0, 1], range=[0.15, 0.85]), legend=None)
     tips = [alt.Tooltip("workload:N"), alt.Tooltip("hosting:N"), alt.Tooltip(f"{SHOWN}:N", title="share of its work")]
     cells = chart_of(rows).mark_rect(cornerRadius=3, stroke=look.background, strokeWidth=3)

@@ -26,6 +26,8 @@ SPLITS = (s.PURPOSE, s.DRIVER, s.SERVICE_PROVIDER_NAME, s.HOSTING, s.TEAM)
 MOVERS = (s.USE_CASE, s.TEAM, s.PURPOSE, s.DRIVER, s.SERVICE_PROVIDER_NAME, s.MODEL_ID, s.SERVICE_NAME)
 HISTORY_MONTHS = 18
 ALERTS_SHOWN = 4
+SHOWN_RATIO = Decimal("0.005")
+"""A difference of cost that a headline shows."""
 RATES = {
     "cost_per_accelerator_hour": (
         "Per accelerator-hour", "Cost of charges that name accelerators / their accelerator-hours.",
@@ -43,7 +45,7 @@ def render(page: Page) -> None:
     spend, gpu, unowned = page.compute(standing.figures, scope, page.currency)
     budgets = budgets_of(page.compute(_budget_status, page.config), scope, page.currency)
     ours = budgets.filter((pl.col("scope") == same_scope(scope)) & (pl.col("cost") == scope.cost))
-    against = f"{ours['standing'][0]} budget" if len(ours) else None
+    against = _against_budget(ours.row(0, named=True), spend) if len(ours) else None
     drivers = page.compute(movement.movers, scope, s.USE_CASE)
     st.subheader(headline(scope, spend, drivers, kind="use case", against_budget=against), anchor=False)
     _metrics(page, ours, spend, gpu, *_per_million(page), unowned)
@@ -95,10 +97,18 @@ def _unowned_metric(page: Page, unowned: standing.Figure, spend: standing.Figure
     )  # fmt: skip
 
 
+def _against_budget(row: dict[str, Any], spend: standing.Figure) -> str:
+    """How the budget fares, with what it compares where that is not the spend in one currency that stands before it."""
+    shown = spend.value or Decimal(0)
+    others = not row["open"] and abs(row["actual"] - shown) > shown * SHOWN_RATIO
+    told = f"{row['standing']} budget"
+    return f"with other currencies {compact(row['actual'])} and {told}" if others else told
+
+
 def _budget_metric(page: Page, row: dict[str, Any]) -> None:
     parts.metric(
         "Against budget", percent(row["ratio"], signed=True),
-        note=f"of {compact(row['budget'])} {page.currency}",
+        note=f"{compact(row['landing'])} of {compact(row['budget'])} {page.currency}",
         judged="bad" if row["ratio"] and row["ratio"] > 0 else "good",
         help_text="What the period comes to, by the newest forecast where it is not over, less the budget.",
     )  # fmt: skip

@@ -154,7 +154,7 @@ def _forecast(page: Page) -> None:
 
 
 def _places(page: Page, view: PlanView) -> None:
-    left, right = st.columns([2, 3], gap="large")
+    left, right = st.columns(2, gap="large")
     with left:
         st.markdown("##### Where each workload runs")
         drawn = charts.placement(plans.matrix(view), page.colours(s.HOSTING), page.look)

@@ -4,6 +4,8 @@ import ast
 import re
 import sys
 import tomllib
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import files, packages_distributions
 from pathlib import Path
 
@@ -34,16 +36,24 @@ def imported() -> set[str]:
     return set().union(*(_distribution(module) for module in foreign))
 
 
+@cache
+def _owners() -> Mapping[str, list[str]]:
+    """The distributions that bring each top-level package."""
+    return packages_distributions()
+
+
+@cache
+def _files(owner: str) -> frozenset[str]:
+    """The files of a distribution."""
+    return frozenset(map(str, files(owner) or []))
+
+
 def _distribution(module: str) -> set[str]:
     """Who brings a module; where several share a namespace (azure, google), whose files it is among."""
-    owners = set(packages_distributions().get(module.split(".")[0], [module]))
+    owners = set(_owners().get(module.split(".")[0], [module]))
     if len(owners) > 1:
         path = module.replace(".", "/")
-        owners = {
-            owner
-            for owner in owners
-            if any(str(file) in (f"{path}.py", f"{path}/__init__.py") for file in files(owner) or [])
-        }
+        owners = {owner for owner in owners if {f"{path}.py", f"{path}/__init__.py"} & _files(owner)}
     return {owner.lower().replace("_", "-") for owner in owners}
 
 
