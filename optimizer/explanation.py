@@ -135,7 +135,9 @@ def explanation(
         return Explanation(workload, total, chosen, None, None, "it needs nothing within the horizon")
     if without_main.plan is None:
         why = without_main.reason or "; ".join(in_words(scenario, without_main.conflict)) or without_main.status
-        return Explanation(workload, total, chosen, None, None, f"nothing else could serve it: {why}")
+        return Explanation(
+            workload, total, chosen, None, None, f"nothing else could serve it: {why.removeprefix(f'{workload}: ')}"
+        )
     instead = main_option(scenario, without_main.plan, workload)
     extra = without_main.plan.cost - plan.cost
     return Explanation(workload, total, chosen, instead, extra, None)
