@@ -185,13 +185,8 @@ class _Run:
 
     def _is_final(self, endpoint: Endpoint, window: Window) -> bool:
         """A month that was asked in the same way and pulled when nothing was restated any more."""
-        target = self.folder / endpoint.name / window.name
-        recover(target)
-        pulled = stated(target / PULLED)
-        if pulled.get("asked") != self._asked(endpoint, window):
-            return False
         settled = window.end + timedelta(days=self.settings.restated_days)
-        return date.fromisoformat(str(pulled["pulled_on"])) >= settled
+        return is_final(self.folder / endpoint.name / window.name, asked=self._asked(endpoint, window), settled=settled)
 
     def _asked(self, endpoint: Endpoint, window: Window) -> str:
         """The first request, which also tells a pull that can be resumed from another one."""
@@ -274,6 +269,13 @@ def replace(target: Path, part: Path) -> None:
     part.rename(target)
     (target / ASKED).unlink(missing_ok=True)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def is_final(target: Path, *, asked: str, settled: date) -> bool:
+    """Whether a month's folder was pulled by what is asked now, on the day from which nothing is restated, or later."""
+    recover(target)
+    pulled = stated(target / PULLED)
+    return pulled.get("asked") == asked and date.fromisoformat(str(pulled["pulled_on"])) >= settled
 
 
 def recover(target: Path) -> None:

@@ -141,12 +141,8 @@ class _Run:
 
     def _is_final(self, month: Window) -> bool:
         """A month that was pulled in the same detail when nothing was restated any more."""
-        target = self.folder / month.name
-        sync.recover(target)
-        pulled = sync.stated(target / sync.PULLED)
-        if pulled.get("asked") != self._how(month):
-            return False
-        return date.fromisoformat(str(pulled["pulled_on"])) >= month.end + timedelta(days=RESTATED_DAYS)
+        settled = month.end + timedelta(days=RESTATED_DAYS)
+        return sync.is_final(self.folder / month.name, asked=self._how(month), settled=settled)
 
     def _how(self, month: Window) -> str:
         return f"{month.start}/{month.end} {self.asked.detail}"

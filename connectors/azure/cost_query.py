@@ -193,12 +193,8 @@ class _Run:
 
     def is_final(self, month: Window) -> bool:
         """Whether a month was pulled in the same way when nothing was restated any more."""
-        target = self.folder / month.name
-        sync.recover(target)
-        pulled = sync.stated(target / sync.PULLED)
-        if pulled.get("asked") != self._how(month):
-            return False
-        return date.fromisoformat(str(pulled["pulled_on"])) >= month.end + timedelta(days=RESTATED_DAYS)
+        settled = month.end + timedelta(days=RESTATED_DAYS)
+        return sync.is_final(self.folder / month.name, asked=self._how(month), settled=settled)
 
     def _settled(self, month: Window) -> bool:
         return self.today >= month.end + timedelta(days=RESTATED_DAYS)
