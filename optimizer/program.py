@@ -283,12 +283,6 @@ class Program:
         ]
         return entered, float(terms.promised_before(commitment, month))
 
-    def work(self, workload: Workload, month: int, block: int, course: int, which: Callable[[Option], bool]) -> Parts:
-        """What a workload gets from the options of a kind, u r x and r a, in shares of its peak."""
-        found = self.serving.get((workload.name, self.start[month], block, course), ())
-        level = self.level(workload, month, course)
-        return [(variable, level) for o, variable in found if which(o)]
-
     def use(self, option: Option, month: int, block: int, course: int) -> Parts:
         """The capacity of an option that the workloads use."""
         return [
@@ -307,9 +301,7 @@ class Program:
                 plain = sum(factor * self.price(o, t) for t, factor in of_months)
                 for b in self.blocks:
                     for w, variable in self.using.get((o.name, start, b, course), ()):
-                        amount = plain
-                        if len(of_months) > 1 or self.start[of_months[0][0]] != of_months[0][0]:
-                            amount = sum(f * self.price(o, t) * self.level(w, t, course) for t, f in of_months)
+                        amount = sum(f * self.price(o, t) * self.level(w, t, course) for t, f in of_months)
                         parts.append((variable, self.hours(b) * amount * self.capacity(w, o)))
                     for j in self.scenario.spend_commitments:
                         if (covered := self.e.get((j.name, o.name, start, b, course))) is not None:

@@ -83,23 +83,11 @@ def course_ratio(scenario: Scenario, workload: Workload, month: int, course: int
     return ratio[month] if isinstance(ratio, tuple) else ratio
 
 
-def demand_rate(scenario: Scenario, workload: Workload, month: int, block: int, course: int) -> Decimal:
-    """Units per hour in a load block of a month under a demand scenario."""
-    mean = demand_of_month(workload, month) / HOURS_PER_MONTH
-    return mean * block_ratio(scenario, workload, block) * course_ratio(scenario, workload, month, course)
-
-
 def windows(scenario: Scenario, workload: Workload) -> list[range]:
     """The months of each delivery window of a deferrable workload; the last may be shorter."""
     assert workload.window_months is not None
     starts = range(0, scenario.horizon_months, workload.window_months)
     return [range(s, min(s + workload.window_months, scenario.horizon_months)) for s in starts]
-
-
-def window_amount(scenario: Scenario, workload: Workload, window: range, course: int) -> Decimal:
-    """Units to deliver within a window under a demand scenario."""
-    months = (demand_of_month(workload, t) * course_ratio(scenario, workload, t, course) for t in window)
-    return sum(months, Decimal(0))
 
 
 def throughput(workload: Workload, option: Option) -> Decimal | None:
