@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,8 @@ from pathlib import Path
 
 import pytest
 from azure.storage.blob import ContainerClient
+
+from tests.local_server import endpoint
 
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -80,17 +81,7 @@ def serving(log: Path) -> Iterator[Azurite]:
     with log.open("w") as out:
         server = subprocess.Popen(command, stdout=out, stderr=out, cwd=log.parent)
     try:
-        yield Azurite(_endpoint(server, log), log)
+        yield Azurite(endpoint(server, log, r"listens on (http://\S+)"), log)
     finally:
         server.kill()
         server.wait()
-
-
-def _endpoint(server: "subprocess.Popen[bytes]", log: Path) -> str:
-    until = time.monotonic() + 60
-    while time.monotonic() < until and server.poll() is None:
-        found = re.search(r"listens on (http://\S+)", log.read_text())
-        if found:
-            return found[1]
-        time.sleep(0.05)
-    raise RuntimeError(f"Azurite did not start: {log.read_text()}")

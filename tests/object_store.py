@@ -4,13 +4,14 @@ import itertools
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import boto3
+
+from tests.local_server import endpoint
 
 BUCKET = "finops-lake"
 
@@ -50,20 +51,10 @@ def serving(log: Path) -> Iterator[S3]:
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
         server = subprocess.Popen(command, stdout=out, stderr=out)
     try:
-        s3 = S3(_endpoint(server, log), log)
+        s3 = S3(endpoint(server, log, r"Running on (http://\S+)"), log)
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
         boto3.client("s3", endpoint_url=s3.endpoint, **keys).create_bucket(Bucket=BUCKET)
         yield s3
     finally:
         server.kill()
         server.wait()
-
-
-def _endpoint(server: "subprocess.Popen[bytes]", log: Path) -> str:
-    until = time.monotonic() + 60
-    while time.monotonic() < until and server.poll() is None:
-        found = re.search(r"Running on (http://\S+)", log.read_text())
-        if found:
-            return found[1]
-        time.sleep(0.05)
-    raise RuntimeError(f"the local S3 did not start: {log.read_text()}")
