@@ -1,6 +1,6 @@
 """Daily series: read from a frame `series,date,value`, gaps kept as gaps, unusable series refused."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final
 
@@ -20,11 +20,15 @@ LONGEST_DAYS: Final = 20_000
 
 @dataclass(frozen=True, eq=False)
 class DailySeries:
-    """One value a day from `start`, without holes in the index; a missing day is NaN."""
+    """One value a day from `start`, without holes in the index; a missing day is NaN.
+
+    vintages: the series as it stood earlier, oldest first, where its past was restated since or came late.
+    """
 
     name: str
     start: date
     values: Floats
+    vintages: tuple["DailySeries", ...] = ()
 
     @property
     def end(self) -> date:
@@ -42,13 +46,15 @@ class DailySeries:
         return np.arange(first, first + np.timedelta64(len(self.values) + ahead, "D"))
 
     def known_at(self, length: int) -> "DailySeries":
-        """The first `length` days: the series as it stood then."""
-        return DailySeries(self.name, self.start, self.values[:length])
+        """The first `length` days as they stood then: in the first vintage that reaches so far."""
+        last = self.start + timedelta(days=length - 1)
+        then = next((one for one in self.vintages if one.end >= last), self)
+        return replace(then, values=then.values[: (last - then.start).days + 1], vintages=())
 
     def last(self, days: int) -> "DailySeries":
         """The newest `days` days, or all of a shorter series."""
         dropped = max(0, len(self.values) - days)
-        return DailySeries(self.name, self.start + timedelta(days=dropped), self.values[dropped:])
+        return replace(self, start=self.start + timedelta(days=dropped), values=self.values[dropped:])
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import typer
 
 from finops.cli.session import Format, Session, conditions, session
 from finops.errors import CallError, InputError
-from finops.pipeline.forecasts import daily_series, track_record
+from finops.pipeline.histories import daily_series
+from finops.pipeline.track_record import track_record
 from finops.schema import COSTS
 from forecasting.backtest import POOLED, backtest
 from forecasting.files import read_csv

@@ -15,7 +15,7 @@ from finops.errors import CallError
 from finops.pipeline.budgets import budget_status
 from finops.pipeline.exported import ExportedFile, tied
 from finops.pipeline.focus_export import FocusExport, check_call, export_focus
-from finops.pipeline.forecasts import month_landing
+from finops.pipeline.landing import month_landing
 from finops.scope import ALL
 from finops.store import Lake
 from reports.export import csv_text, write_whole

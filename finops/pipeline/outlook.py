@@ -9,7 +9,7 @@ from typing import Final
 import polars as pl
 
 from finops.config import Config
-from finops.pipeline.forecasts import TOTAL, daily_series
+from finops.pipeline.histories import TOTAL, daily_series
 from finops.store import Lake
 from optimizer.draft import Measured, Spend
 

@@ -25,6 +25,8 @@ from finops.pipeline import (
     tables,
     tokens,
 )
+from finops.pipeline.histories import TOTAL
+from finops.pipeline.landing import month_landing
 from finops.reconciliation import NO_INVOICE, TIED_OUT, Reconciliation
 from finops.store import Lake
 from reports.views.movement import coverage, month_of
@@ -155,7 +157,7 @@ def _open(rows: pl.DataFrame, settled: date) -> Iterator[str]:
 
 def _landing(config: Config, lake: Lake) -> Iterator[str]:
     """Where the open month lands, for all AI spend."""
-    rows = forecasts.month_landing(config, lake).filter(pl.col("grouping") == forecasts.TOTAL).sort("period")
+    rows = month_landing(config, lake).filter(pl.col("grouping") == TOTAL).sort("period")
     for row in rows.group_by("currency", maintain_order=True).first().to_dicts():
         month = period_name(*month_of(row["period"]))
         yield (

@@ -6,7 +6,7 @@ import polars as pl
 import streamlit as st
 
 from finops.config import Config
-from finops.pipeline.forecasts import month_landing
+from finops.pipeline.landing import month_landing
 from finops.store import Lake
 from reports import charts
 from reports.screens import parts

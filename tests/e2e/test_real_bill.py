@@ -12,7 +12,7 @@ import pytest
 from finops import schema as s
 from finops.cli.main import run
 from finops.config import load_config
-from finops.pipeline.forecasts import daily_series
+from finops.pipeline.histories import daily_series
 from finops.store import Lake
 
 pytestmark = pytest.mark.shared

@@ -10,7 +10,10 @@ import pytest
 from finops import schema as s
 from finops.config import Config
 from finops.errors import CallError
-from finops.pipeline.forecasts import daily_series, month_landing, refresh, track_record
+from finops.pipeline.forecasts import refresh
+from finops.pipeline.histories import daily_series
+from finops.pipeline.landing import month_landing
+from finops.pipeline.track_record import track_record
 from finops.store import Lake
 
 FIRST = date(2026, 8, 1)
