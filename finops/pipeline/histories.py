@@ -24,12 +24,13 @@ ACTUAL: Final = "actual"
 class History:
     """Daily cost by series: rows `series, currency, date, value` (null where nothing is known), each up to its cutoff.
 
-    A series ends at the last day that all its sources have billed in full.
+    A series ends at the last day that all its sources have billed in full. keys: its value of each dimension.
     """
 
     rows: pl.DataFrame
     cutoffs: Mapping[str, date]
     currencies: Mapping[str, str]
+    keys: Mapping[str, Mapping[str, str]]
 
 
 def daily_series(
@@ -48,7 +49,8 @@ def daily_series(
     """
     scope = Scope.of(where, cost=cost)
     ledger = lake.scan("spend_daily").filter(pl.col(s.LEDGER_ROLE) == s.BILLED)
-    name = _series_name({name: column(name) for name in dict.fromkeys(by)}, main_currency)
+    keys = {word: pl.col(column(word)).cast(pl.String).fill_null("(none)") for word in dict.fromkeys(by)}
+    name = _series_name(keys, main_currency)
     sums = (
         scope.filter(ledger)
         .group_by(
@@ -56,6 +58,7 @@ def daily_series(
             pl.col(s.BILLING_CURRENCY).alias(CURRENCY),
             pl.col(s.CHARGE_DATE).alias(DATE),
             s.SOURCE_ID,
+            *(value.alias(f"by {word}") for word, value in keys.items()),
         )
         .agg(pl.col(scope.measure).sum().alias(VALUE))
         .collect()
@@ -73,8 +76,12 @@ def daily_series(
         ]
     )
     ends = rows.group_by(SERIES).agg(pl.col(DATE).max(), pl.col(CURRENCY).first())
+    named = sums.unique(SERIES).join(ends, on=SERIES, how="semi").iter_rows(named=True)
     return History(
-        rows, dict(zip(ends[SERIES], ends[DATE], strict=True)), dict(zip(ends[SERIES], ends[CURRENCY], strict=True))
+        rows,
+        dict(zip(ends[SERIES], ends[DATE], strict=True)),
+        dict(zip(ends[SERIES], ends[CURRENCY], strict=True)),
+        {row[SERIES]: {word: row[f"by {word}"] for word in keys} for row in named},
     )
 
 
@@ -104,10 +111,8 @@ def actuals(config: Config, lake: Lake, frozen: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=empty), *frames])
 
 
-def _series_name(keys: Mapping[str, str], main_currency: str | None) -> pl.Expr:
-    parts = [
-        pl.format("{}={}", pl.lit(name), pl.col(c).cast(pl.String).fill_null("(none)")) for name, c in keys.items()
-    ]
+def _series_name(keys: Mapping[str, pl.Expr], main_currency: str | None) -> pl.Expr:
+    parts = [pl.format("{}={}", pl.lit(word), value) for word, value in keys.items()]
     name = pl.concat_str(parts, separator=",") if parts else pl.lit(TOTAL)
     if main_currency is None:
         return name
