@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from forecasting.calendar import month_effects
+from forecasting.calendar import holiday_effect, month_effects
+from forecasting.events import effects_of
 from forecasting.level import clip_spikes, follow, outlier_limit, rolling_median, spread_by_lead
 from forecasting.series import DailySeries, Floats
 
@@ -71,7 +72,20 @@ def bounds(z: Floats, margin: float) -> tuple[float, float]:
 
 
 def forecast_path(series: DailySeries, *, horizon: int) -> Path:
-    """The default method on one series; a thin history falls back to a simple model that `model` names."""
+    """The default method on one series with what is known of it; a thin history falls back to a simple model that
+    `model` names."""
+    return _with_events(series, horizon=horizon)
+
+
+def _with_events(series: DailySeries, *, horizon: int) -> Path:
+    if not series.events or not len(series.observed):
+        return _path(series, horizon=horizon)
+    effects = effects_of(series, horizon=horizon)
+    path = _path(effects.base_of(series), horizon=horizon)
+    return effects.put_into(path, never_negative=bool((series.observed >= 0).all()))
+
+
+def _path(series: DailySeries, *, horizon: int) -> Path:
     observed = series.observed
     reason = _too_thin(series.last(HISTORY_DAYS).observed)
     return _robust_level(series, horizon) if reason is None else _median_path(observed, horizon, reason)
@@ -138,7 +152,8 @@ def _calendar_part(series: DailySeries, z: Floats, horizon: int) -> Floats:
     The second fit sees the series without its moving level and its outliers, so that neither leaks into the week.
     """
     n, days = len(z), series.days(horizon)
-    effects = month_effects(days, ~np.isnan(z))
+    observed = ~np.isnan(z)
+    effects = {**month_effects(days, observed), **holiday_effect(days, observed, series.countries)}
     first = fit_prophet(days, z, effects)
     residual = z - _sum(first)[:n]
     local = rolling_median(residual)

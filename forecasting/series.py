@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from forecasting.events import Event
 
 Floats = NDArray[np.float64]
 
@@ -22,13 +25,21 @@ LONGEST_DAYS: Final = 20_000
 class DailySeries:
     """One value a day from `start`, without holes in the index; a missing day is NaN.
 
-    vintages: the series as it stood earlier, oldest first, where its past was restated since or came late.
+    vintages: the series as it stood earlier, oldest first, where its past was restated since or came late; of them only
+    start and values count. estimated: so many of the last values are not billed in full and stand for what they are
+    expected to become: fits see them, nothing is judged by them. events: what
+    is known to move its cost. countries: whose public holidays it may follow. volume: what was used on each day, in one
+    unit (tokens, accelerator-hours), where the cost is for that.
     """
 
     name: str
     start: date
     values: Floats
     vintages: tuple["DailySeries", ...] = ()
+    events: tuple["Event", ...] = ()
+    countries: tuple[str, ...] = ()
+    volume: Floats | None = None
+    estimated: int = 0
 
     @property
     def end(self) -> date:
@@ -40,21 +51,47 @@ class DailySeries:
         """The values that are there, oldest first."""
         return self.values[~np.isnan(self.values)]
 
+    @property
+    def billed(self) -> Floats:
+        """The values that are billed: as `values`, but missing where they are estimated."""
+        billed = self.values.copy()
+        billed[len(billed) - self.estimated :] = np.nan
+        return billed
+
     def days(self, ahead: int = 0) -> NDArray[np.datetime64]:
         """The dates of the values and of `ahead` days after them."""
         first = np.datetime64(self.start, "D")
         return np.arange(first, first + np.timedelta64(len(self.values) + ahead, "D"))
 
     def known_at(self, length: int) -> "DailySeries":
-        """The first `length` days as they stood then: in the first vintage that reaches so far."""
+        """The first `length` days as they stood then: in the first vintage that reaches so far and knows a value.
+
+        Of today's days all is known today; a series that no vintage knows yet at that day is taken as it is today.
+        """
         last = self.start + timedelta(days=length - 1)
-        then = next((one for one in self.vintages if one.end >= last), self)
-        return replace(then, values=then.values[: (last - then.start).days + 1], vintages=())
+        vintages = self.vintages if length < len(self.values) - self.estimated else ()
+        for then in vintages:
+            values = then.values[: max(0, (last - then.start).days + 1)]
+            if then.end >= last and not np.isnan(values).all():
+                volume = _moved(self.volume, (then.start - self.start).days, len(values))
+                return replace(self, start=then.start, values=values, vintages=(), estimated=0, volume=volume)
+        volume = None if self.volume is None else self.volume[:length]
+        estimated = max(0, self.estimated - (len(self.values) - length))
+        return replace(self, values=self.values[:length], vintages=(), estimated=estimated, volume=volume)
 
     def last(self, days: int) -> "DailySeries":
         """The newest `days` days, or all of a shorter series."""
         dropped = max(0, len(self.values) - days)
-        return replace(self, start=self.start + timedelta(days=dropped), values=self.values[dropped:])
+        volume = None if self.volume is None else self.volume[dropped:]
+        return replace(self, start=self.start + timedelta(days=dropped), values=self.values[dropped:], volume=volume)
+
+
+def _moved(volume: Floats | None, days: int, length: int) -> Floats | None:
+    """A series' volume of `length` days that begin so many days after its own; missing before them."""
+    if volume is None:
+        return None
+    before = np.full(max(0, -days), np.nan)
+    return np.concatenate([before, volume[max(0, days) :]])[:length]
 
 
 @dataclass(frozen=True)

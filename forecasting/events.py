@@ -1,0 +1,190 @@
+"""What is known to move cost on a day: taken out of the history before a fit, put into the forecast after it.
+
+With the ratio and the amount of the events that hold on a day, cost = base x ratio + amount. The fit sees the base; the
+days of incidents and planned runs it does not see at all, so that neither level nor calendar follows them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting.level import MAD_TO_SIGMA, rolling_median
+from forecasting.series import DailySeries, Floats
+
+if TYPE_CHECKING:
+    from forecasting.method import Path
+
+Kind = Literal["launch", "price_change", "commitment", "incident", "planned_run", "other"]
+ESTIMATED: Final = ("launch", "price_change", "commitment")
+"""Kinds whose ratio is read from the history where nobody has stated it."""
+AROUND_DAYS: Final = 28
+"""A ratio that is not stated compares at most so many days on each side of the event."""
+NOISE_DAYS: Final = 63
+LEAST_AFTER: Final = 3
+"""Known days after an event from which its ratio can be told."""
+SIGNIFICANT: Final = 2.0
+"""Standard errors from which a ratio is more than noise."""
+MEDIAN_TO_MEAN: Final = 1.2533
+"""Standard error of a median over that of a mean, of normal values."""
+WEEK: Final = 7
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something with a date that moves cost.
+
+    ratio: cost (or price) after over before. amount: what a day costs more, of a launch or a planned run. end: the last
+    day that it holds; a ratio or a launch without one holds on, an incident or a planned run is of one day. known_from:
+    the day on which it was announced, by default its start: no fit of an earlier day uses it.
+    """
+
+    name: str
+    kind: Kind
+    start: date
+    end: date | None = None
+    ratio: float | None = None
+    amount: float | None = None
+    known_from: date | None = None
+
+    def known_by(self, day: date) -> bool:
+        """Whether it had been announced by the end of a day."""
+        return (self.known_from or self.start) <= day
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """What events do to a series: arrays over its days and then the horizon.
+
+    cost = base x ratio + amount; masked: days of the history that tell nothing of the base. amount_spread is the mean
+    absolute error of the amount on each day ahead.
+    """
+
+    days: int
+    ratio: Floats
+    amount: Floats
+    masked: NDArray[np.bool_]
+    amount_spread: Floats
+
+    def base_of(self, series: DailySeries) -> DailySeries:
+        """The series as it would have been without its events."""
+        return replace(series, values=_base(series.values, self.ratio, self.amount, self.masked), events=())
+
+    def put_into(self, path: "Path", *, never_negative: bool) -> "Path":
+        """The path with the events that hold ahead: median, mean and bands alike.
+
+        The spread follows through the slope of asinh: s' cosh(z') = s x ratio x cosh(z).
+        """
+        ratio, amount = self.ratio[self.days :], self.amount[self.days :]
+        if (ratio == 1).all() and not amount.any():
+            return path
+        added = amount / path.unit
+        floor = 0.0 if never_negative else -np.inf
+
+        def moved(z: Floats | float) -> Floats:
+            return np.arcsinh(np.maximum(np.sinh(z) * ratio + added, floor))
+
+        center = moved(path.center)
+        slope = np.hypot(path.spread * ratio * np.cosh(path.center), self.amount_spread / path.unit)
+        return replace(
+            path,
+            center=center,
+            mean=np.maximum(path.mean * ratio + amount, floor),
+            spread=slope / np.cosh(center),
+            lowest=float(moved(path.lowest).min()),
+            highest=float(moved(path.highest).max()),
+        )
+
+
+def effects_of(series: DailySeries, *, horizon: int) -> Effects:
+    """What the events that were announced by the series' last day do to its history and to the days ahead."""
+    known = sorted((e for e in series.events if e.known_by(series.end)), key=lambda e: (e.start, e.name))
+    days = len(series.values)
+    ratio, amount = np.ones(days + horizon), np.zeros(days + horizon)
+    spans = {event: _span(event, series.start, days + horizon) for event in known}
+    for event, span in spans.items():
+        if event.kind in ("incident", "planned_run"):
+            continue
+        ratio[span] *= 1.0 if event.ratio is None else event.ratio
+        amount[span] += event.amount or 0.0
+    masked = _masked(series.values, (spans[e] for e in known if e.kind in ("incident", "planned_run")))
+    steps = [e for e in known if e.kind in ESTIMATED and e.ratio is None and e.amount is None]
+    for event, until in zip(steps, [*(spans[e].start for e in steps[1:]), days], strict=False):
+        span = spans[event]
+        base = _base(series.values, ratio, amount, masked)[: min(until, span.stop, days)]
+        ratio[span] *= estimated_ratio(base, span.start)
+    spread = np.zeros(horizon)
+    runs = {event: spans[event] for event in known if event.kind == "planned_run"}
+    if runs:
+        usual, scatter = _usual_extra(series.values, _base(series.values, ratio, amount, masked), ratio, runs.values())
+        for event, span in runs.items():
+            ahead = slice(max(span.start, days), span.stop)
+            amount[ahead] += usual if event.amount is None else event.amount
+            spread[max(span.start - days, 0) : max(span.stop - days, 0)] = scatter
+    return Effects(days, ratio, amount, masked, spread)
+
+
+def estimated_ratio(values: Floats, at: int) -> float:
+    """Level after `at` over level before, from days with cost: each day beside the median of its weekday before.
+
+    The logarithm is shrunk by max(0, 1 - (2 / t)^2), t its size in standard errors: what is less than two of them is
+    no change, and 1 is returned. So it is where fewer than three days after it are known.
+    """
+    logs = np.log(np.where(values > 0, values, np.nan))
+    first = max(0, at - AROUND_DAYS)
+    before = [logs[first:at][(np.arange(first, at) - day) % WEEK == 0] for day in range(WEEK)]
+    usual = np.array([np.nanmedian(part) if not np.isnan(part).all() else np.nan for part in before])
+    after = np.arange(at, min(at + AROUND_DAYS, len(values)))
+    moves = logs[after] - usual[after % WEEK]
+    moves = moves[~np.isnan(moves)]
+    past = logs[max(0, at - NOISE_DAYS) : at]
+    weekly = past[WEEK:] - past[:-WEEK]
+    weekly = weekly[~np.isnan(weekly)]
+    if len(moves) < LEAST_AFTER or len(weekly) < WEEK:
+        return 1.0
+    move = float(np.median(moves))
+    noise = MAD_TO_SIGMA * float(np.median(np.abs(weekly))) / np.sqrt(2)
+    error = MEDIAN_TO_MEAN * noise * np.sqrt(1 / len(moves) + 1 / np.count_nonzero(~np.isnan(logs[first:at])))
+    if abs(move) <= SIGNIFICANT * error:
+        return 1.0
+    return float(np.exp(move * (1 - (SIGNIFICANT * error / move) ** 2)))
+
+
+def _span(event: Event, first: date, length: int) -> slice:
+    """The days of an event as positions among `length` days from `first`; empty where it lies outside."""
+    start = (event.start - first).days
+    if event.end is not None:
+        stop = (event.end - first).days + 1
+    else:
+        stop = start + 1 if event.kind in ("incident", "planned_run") else length
+    return slice(min(max(start, 0), length), min(max(stop, 0), length))
+
+
+def _masked(values: Floats, spans: Iterable[slice]) -> NDArray[np.bool_]:
+    """The days in the spans, unless nothing would be known any more without them."""
+    masked = np.zeros(len(values), dtype=bool)
+    for span in spans:
+        masked[span] = True
+    return masked if (~np.isnan(values) & ~masked).any() else np.zeros_like(masked)
+
+
+def _base(values: Floats, ratio: Floats, amount: Floats, masked: NDArray[np.bool_]) -> Floats:
+    n = len(values)
+    base: Floats = np.where(masked, np.nan, (values - amount[:n]) / ratio[:n])
+    return base
+
+
+def _usual_extra(values: Floats, base: Floats, ratio: Floats, spans: Iterable[slice]) -> tuple[float, float]:
+    """What a day of past planned runs cost above the base around it: the median, and the scatter around that."""
+    n = len(values)
+    within = np.zeros(n, dtype=bool)
+    for span in spans:
+        within[span] = True
+    excess = (values - rolling_median(base) * ratio[:n])[within & ~np.isnan(values)]
+    if not len(excess):
+        return 0.0, 0.0
+    usual = max(0.0, float(np.median(excess)))
+    return usual, float(np.abs(excess - usual).mean())
