@@ -47,25 +47,81 @@ def daily_series(
     Two currencies are never added: with main_currency, cost in another one is a series of its own that carries the
     currency in its name; without it, CallError is raised. So it is for an unknown dimension, value or cost.
     """
-    scope = Scope.of(where, cost=cost)
-    ledger = lake.scan("spend_daily").filter(pl.col(s.LEDGER_ROLE) == s.BILLED)
+    selection = Selection(tuple(by), where or {}, cost, main_currency)
+    return history(read_ledger(lake.scan("spend_daily"), selection), by, main_currency)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which cost is read, and the dimensions by which it can be told apart."""
+
+    dimensions: tuple[str, ...]
+    where: Mapping[str, object]
+    cost: str
+    main_currency: str | None
+
+    @property
+    def scope(self) -> Scope:
+        """The charges that are meant."""
+        return Scope.of(self.where, cost=self.cost)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The dimensions as columns of spend_daily; raises CallError for an unknown one."""
+        return tuple(dict.fromkeys((*map(column, self.dimensions), s.BILLING_CURRENCY, s.SOURCE_ID)))
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Selected cost of one version of spend_daily, and how far it was billed then.
+
+    sums: the selection's dimensions, currency and source, `date`, `value`. all_cost: `currency, date, value` of all
+    that is billed, selected or not. billed_to: the last full day of each source.
+    """
+
+    sums: pl.DataFrame
+    all_cost: pl.DataFrame
+    billed_to: Mapping[str, date]
+
+
+def read_ledger(daily: pl.LazyFrame, selection: Selection) -> Ledger:
+    """One version of spend_daily, summed as the selection says."""
+    scope, ledger = selection.scope, daily.filter(pl.col(s.LEDGER_ROLE) == s.BILLED)
+    day, cost = pl.col(s.CHARGE_DATE).alias(DATE), pl.col(scope.measure).sum().alias(VALUE)
+    sums, all_cost = pl.collect_all(
+        [
+            scope.filter(ledger).group_by(*selection.columns, day).agg(cost),
+            ledger.group_by(pl.col(s.BILLING_CURRENCY).alias(CURRENCY), day).agg(cost),
+        ]
+    )
+    return Ledger(sums, all_cost, billed_to(ledger))
+
+
+def named(sums: pl.DataFrame, by: Sequence[str], main_currency: str | None) -> pl.DataFrame:
+    """A ledger's sums as `series, currency, date, x_SourceId, value`, and a column `by WORD` for each dimension.
+
+    Raises CallError where one series would hold two currencies.
+    """
     keys = {word: pl.col(column(word)).cast(pl.String).fill_null("(none)") for word in dict.fromkeys(by)}
-    name = _series_name(keys, main_currency)
-    sums = (
-        scope.filter(ledger)
-        .group_by(
-            name.alias(SERIES),
+    found = (
+        sums.group_by(
+            series_name(keys, main_currency).alias(SERIES),
             pl.col(s.BILLING_CURRENCY).alias(CURRENCY),
-            pl.col(s.CHARGE_DATE).alias(DATE),
+            DATE,
             s.SOURCE_ID,
             *(value.alias(f"by {word}") for word, value in keys.items()),
         )
-        .agg(pl.col(scope.measure).sum().alias(VALUE))
-        .collect()
-    )
-    _refuse_two_currencies(sums)
-    complete = running(billed_to(ledger))
-    days = ledger.select(pl.col(s.CHARGE_DATE).alias(DATE)).unique().with_columns(held=pl.lit(True)).collect()
+        .agg(pl.col(VALUE).sum())
+    )  # fmt: skip
+    _refuse_two_currencies(found)
+    return found
+
+
+def history(ledger: Ledger, by: Sequence[str], main_currency: str | None) -> History:
+    """The series of a ledger by some of its dimensions; see `daily_series`."""
+    sums = named(ledger.sums, by, main_currency)
+    complete = running(ledger.billed_to)
+    days = ledger.all_cost.select(DATE).unique().with_columns(held=pl.lit(True))
     rows = pl.concat(
         [
             pl.DataFrame(schema={SERIES: pl.String(), CURRENCY: pl.String(), DATE: pl.Date(), VALUE: s.MONEY}),
@@ -76,23 +132,26 @@ def daily_series(
         ]
     )
     ends = rows.group_by(SERIES).agg(pl.col(DATE).max(), pl.col(CURRENCY).first())
-    named = sums.unique(SERIES).join(ends, on=SERIES, how="semi").iter_rows(named=True)
+    kept = sums.unique(SERIES).join(ends, on=SERIES, how="semi").iter_rows(named=True)
     return History(
         rows,
         dict(zip(ends[SERIES], ends[DATE], strict=True)),
         dict(zip(ends[SERIES], ends[CURRENCY], strict=True)),
-        {row[SERIES]: {word: row[f"by {word}"] for word in keys} for row in named},
+        {row[SERIES]: {word: row[f"by {word}"] for word in dict.fromkeys(by)} for row in kept},
     )
+
+
+def ai_selection(config: Config, groupings: Sequence[Sequence[str]], cost: str) -> Selection:
+    """All AI spend, told apart by whatever a grouping names."""
+    dimensions = tuple(dict.fromkeys(word for by in groupings for word in by))
+    return Selection(dimensions, {"is_ai": True}, cost, config.company.currency)
 
 
 def ai_histories(config: Config, lake: Lake, groupings: Sequence[Sequence[str]], cost: str) -> dict[str, History]:
     """All AI spend under the grouping `total`, and each grouping under its own words."""
-    return {
-        ",".join(by) or TOTAL: daily_series(
-            lake, by=by, where={"is_ai": True}, cost=cost, main_currency=config.company.currency
-        )
-        for by in ((), *groupings)
-    }
+    selection = ai_selection(config, groupings, cost)
+    ledger = read_ledger(lake.scan("spend_daily"), selection)
+    return {",".join(by) or TOTAL: history(ledger, by, selection.main_currency) for by in ((), *groupings)}
 
 
 def actuals(config: Config, lake: Lake, frozen: pl.DataFrame) -> pl.DataFrame:
@@ -111,7 +170,7 @@ def actuals(config: Config, lake: Lake, frozen: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=empty), *frames])
 
 
-def _series_name(keys: Mapping[str, pl.Expr], main_currency: str | None) -> pl.Expr:
+def series_name(keys: Mapping[str, pl.Expr], main_currency: str | None) -> pl.Expr:
     parts = [pl.format("{}={}", pl.lit(word), value) for word, value in keys.items()]
     name = pl.concat_str(parts, separator=",") if parts else pl.lit(TOTAL)
     if main_currency is None:
