@@ -74,29 +74,33 @@ class Effects:
         return replace(series, values=_base(series.values, self.ratio, self.amount, self.masked), events=())
 
     def put_into(self, path: "Path", *, never_negative: bool) -> "Path":
-        """The path with the events that hold ahead: median, mean and bands alike.
-
-        The spread follows through the slope of asinh: s' cosh(z') = s x ratio x cosh(z).
-        """
+        """The path with the events that hold ahead."""
         ratio, amount = self.ratio[self.days :], self.amount[self.days :]
-        if (ratio == 1).all() and not amount.any():
-            return path
-        added = amount / path.unit
-        floor = 0.0 if never_negative else -np.inf
+        return moved(path, ratio, amount, self.amount_spread, never_negative=never_negative)
 
-        def moved(z: Floats | float) -> Floats:
-            return np.arcsinh(np.maximum(np.sinh(z) * ratio + added, floor))
 
-        center = moved(path.center)
-        slope = np.hypot(path.spread * ratio * np.cosh(path.center), self.amount_spread / path.unit)
-        return replace(
-            path,
-            center=center,
-            mean=np.maximum(path.mean * ratio + amount, floor),
-            spread=slope / np.cosh(center),
-            lowest=float(moved(path.lowest).min()),
-            highest=float(moved(path.highest).max()),
-        )
+def moved(path: "Path", ratio: Floats, amount: Floats, amount_spread: Floats, *, never_negative: bool) -> "Path":
+    """The path times a ratio plus an amount on each day: median, mean and bands alike.
+
+    The spread follows through the slope of asinh: s' cosh(z') = s x ratio x cosh(z).
+    """
+    if (ratio == 1).all() and not amount.any():
+        return path
+    floor = 0.0 if never_negative else -np.inf
+
+    def scaled(z: Floats | float) -> Floats:
+        return np.arcsinh(np.maximum(np.sinh(z) * ratio + amount / path.unit, floor))
+
+    center = scaled(path.center)
+    slope = np.hypot(path.spread * ratio * np.cosh(path.center), amount_spread / path.unit)
+    return replace(
+        path,
+        center=center,
+        mean=np.maximum(path.mean * ratio + amount, floor),
+        spread=slope / np.cosh(center),
+        lowest=float(scaled(path.lowest).min()),
+        highest=float(scaled(path.highest).max()),
+    )
 
 
 def effects_of(series: DailySeries, *, horizon: int) -> Effects:

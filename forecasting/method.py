@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from forecasting.calendar import holiday_effect, month_effects
+from forecasting.drivers import price_x_volume
 from forecasting.events import effects_of
 from forecasting.level import clip_spikes, follow, outlier_limit, rolling_median, spread_by_lead
 from forecasting.series import DailySeries, Floats
@@ -40,6 +41,7 @@ class Path:
 
     Arrays hold one value a day of the horizon. center and spread are on the scale z = asinh(value / unit): the median,
     and the size of its errors by lead. mean is in the series' own unit. Quantiles stay within lowest .. highest (z).
+    variant: how the model was used (price_x_volume), where that is to be said in its place.
     """
 
     model: str
@@ -49,6 +51,12 @@ class Path:
     spread: Floats
     lowest: float
     highest: float
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        """What a person is told: the variant, else the model."""
+        return self.variant or self.model
 
     def value(self, z: Floats) -> Floats:
         """Back from the asinh scale to the series' own unit."""
@@ -74,7 +82,8 @@ def bounds(z: Floats, margin: float) -> tuple[float, float]:
 def forecast_path(series: DailySeries, *, horizon: int) -> Path:
     """The default method on one series with what is known of it; a thin history falls back to a simple model that
     `model` names."""
-    return _with_events(series, horizon=horizon)
+    driven = price_x_volume(series, horizon=horizon, path_of=_with_events)
+    return _with_events(series, horizon=horizon) if driven is None else driven
 
 
 def _with_events(series: DailySeries, *, horizon: int) -> Path:
