@@ -1,6 +1,6 @@
 """Budgets against what was spent and what is coming; budgets out as CSV, edited by their owners, and back in."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -15,22 +15,24 @@ from finops.alerts import budget_verdict, variance_ratio
 from finops.config import Config
 from finops.errors import InputError
 from finops.freshness import settled_until
+from finops.pipeline import odds
 from finops.scope import Period, Scope, parse_period, parse_scope
 from finops.store import Lake, again_on_conflict
+from forecasting.series import Floats
 from reports.export import csv_text, write_whole
 
 STATUS: Final[dict[str, pl.DataType]] = {
     "budget_id": pl.String(), "scope": pl.String(), "owner": pl.String(), "currency": pl.String(), "cost": pl.String(),
     "period": pl.String(), "budget": s.MONEY, "actual": s.MONEY, "landing": s.MONEY, "variance": s.MONEY,
     "ratio": pl.Float64(), "status": pl.String(), "basis": pl.String(), "not_counted": pl.String(),
-    "converted": pl.String(),
+    "converted": pl.String(), **odds.COLUMNS,
 }  # fmt: skip
 """A budget and how it fares.
 
 actual: spent so far. landing: what the whole period is expected to cost; basis says by what: actual (the period is
 over), forecast, or run_rate. variance = landing - budget; ratio = variance / budget. status: on_track, warn, breach,
 under, planned. not_counted: spend of the scope in a currency without a rate. converted: of the period's spend in other
-currencies, the newest rate of each with its day and source.
+currencies, the newest rate of each with its day and source. The other columns: see finops.pipeline.odds.
 """
 _OVER: Final = " over "
 """Parts the file that edited a budget from the file that it came from, in its source."""
@@ -64,6 +66,8 @@ class _Ledger:
     settled: date
     rates: pl.DataFrame
     forecasts: pl.DataFrame
+    paths: pl.DataFrame
+    today: date
 
     @classmethod
     def of(cls, lake: Lake, scopes: list[Scope], today: date) -> "_Ledger":
@@ -82,6 +86,8 @@ class _Ledger:
             settled_until(lake.scan("spend_daily"), today),
             both_ways(lake.scan("fx_rates").collect()),
             lake.scan("forecasts").filter(newest_forecast).collect(),
+            lake.scan("forecast_paths").collect(),
+            today,
         )
 
 
@@ -130,6 +136,13 @@ class _Spend:
         days = min(RUN_RATE_DAYS, (settled - first).days)
         return self.total(settled - timedelta(days=days), settled, *kinds) / days
 
+    def by_day(self, start: date, end: date, *kinds: str) -> Floats:
+        """Cost of each day from start up to the day before end, 0 on days without any; of all kinds unless named."""
+        kind = pl.col("kind").is_in(kinds) if kinds else pl.lit(value=True)
+        sums = self.days.filter(kind).group_by(s.CHARGE_DATE).agg(pl.col("amount").sum().cast(pl.Float64))
+        days = pl.DataFrame({s.CHARGE_DATE: pl.date_range(start, end, closed="left", eager=True)})
+        return days.join(sums, on=s.CHARGE_DATE, how="left").sort(s.CHARGE_DATE)["amount"].fill_null(0).to_numpy()
+
 
 def _spend(ledger: _Ledger, scope: Scope, currency: str, cost: str) -> _Spend:
     own = pl.col(s.BILLING_CURRENCY) == currency
@@ -170,6 +183,7 @@ def _fares(
 ) -> Iterator[dict[str, object]]:
     spend = _spend(ledger, scope, currency, cost)
     forecast = forecast_of(ledger.forecasts, scope, currency, cost)
+    courses = _courses(spend, ledger, forecast, budgets["period"].to_list(), seed=f"{scope} {currency} {cost}")
     for row in budgets.to_dicts():
         period, budget = parse_period(row["period"]), row["amount"]
         landing, basis = _landing(period, spend, ledger.settled, forecast)
@@ -184,14 +198,45 @@ def _fares(
                 warn_ratio=Decimal(str(config.alerts.warn_ratio)),
                 breach_ratio=Decimal(str(config.alerts.breach_ratio)),
             )
+        chances: Mapping[str, object] = {}
+        if landing is not None and not closed:
+            assert courses is not None, "a period is open"
+            spent = spend.by_day(period.start, max(period.start, ledger.settled))
+            chances = odds.odds(budget, period, spent=spent, courses=courses, today=ledger.today)
         yield {
-            "budget_id": row["budget_id"], "scope": row["scope"], "owner": row["owner"], "currency": currency,
-            "cost": cost, "period": period.name, "budget": budget,
+            **dict.fromkeys(odds.COLUMNS), "budget_id": row["budget_id"], "scope": row["scope"],
+            "owner": row["owner"], "currency": currency, "cost": cost, "period": period.name, "budget": budget,
             "actual": spend.total(period.start, period.end), "landing": landing,
             "variance": None if landing is None else landing - budget, "ratio": None if ratio is None else float(ratio),
             "status": verdict, "basis": basis, "not_counted": spend.not_counted,
-            "converted": spend.converted(period.start, period.end),
+            "converted": spend.converted(period.start, period.end), **chances,
         }  # fmt: skip
+
+
+def _courses(
+    spend: _Spend, ledger: _Ledger, forecast: pl.DataFrame, periods: list[str], *, seed: str
+) -> odds.Courses | None:
+    """Sampled courses of a scope's cost to the end of its last period, as `_landing` expects it on average."""
+    start, end = ledger.settled, max(parse_period(name).end for name in periods)
+    if end <= start:
+        return None
+    first = spend.days[s.CHARGE_DATE].min()
+    first = first if isinstance(first, date) else start
+    coming = forecast.filter(pl.col("date") >= start)
+    if coming.is_empty():
+        kinds, rate = ("ai", "other"), spend.rate(start, "ai", "other")
+        return odds.past_courses(spend.by_day(first, start, *kinds), start, end, rate=rate, seed=seed)
+    named = ledger.paths.filter(
+        pl.col("forecast_id") == coming["forecast_id"][0], pl.col("series") == coming["series"][0]
+    )
+    mean = Decimal(str(coming["mean"].mean()))
+    ai = odds.forecast_courses(named, start, end) or odds.past_courses(
+        spend.by_day(first, start, "ai"), start, end, rate=mean, seed=seed
+    )
+    other = spend.by_day(first, start, "other")
+    if not other.any():
+        return ai
+    return ai + odds.past_courses(other, start, end, rate=spend.rate(start, "other"), seed=f"{seed} other")
 
 
 def forecast_of(forecasts: pl.DataFrame, scope: Scope, currency: str, cost: str) -> pl.DataFrame:

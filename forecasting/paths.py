@@ -1,0 +1,250 @@
+"""Sample paths of forecasts: courses that the days ahead may take together, which totals are made of.
+
+Each day of the paths is distributed as the quantiles and the mean of that day say; a Gaussian copula ties the days to
+each other. Summed quantiles are no quantiles of sums: how far errors of one forecast go together decides what a month
+can cost, so it is calibrated on the totals of past forecasts.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from statistics import NormalDist
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from forecasting.fits import Fitted
+from forecasting.intervals import OFFSETS_DAYS, QUANTILES, quantiles, reach_of
+from forecasting.method import DEFAULT, Path
+from forecasting.series import DATE, SERIES, Floats
+
+PATHS: Final = 400
+WINDOWS_DAYS: Final = (7, 14, 28, 56, 84)
+"""Totals of so many days, from the first one ahead, calibrate how errors go together."""
+LEVELS: Final = np.linspace(0, 0.95, 20)
+PRIOR_LEVEL: Final = 0.25
+PRIOR_COMMON: Final = 0.1
+PRIOR_WEIGHT: Final = 10
+"""The priors count as much as this many past fits, so that one series does not decide."""
+BENDS: Final = np.geomspace(1 / 8, 8, 41)
+"""How far the density between two quantiles may lean to one of them, to bring the mean of a day to its mean."""
+
+TOTALS: Final = {"period": pl.String(), "mean": pl.Float64(), **dict.fromkeys(QUANTILES, pl.Float64())}
+
+_NORMAL = NormalDist()
+_LEVELS_OF: Final = {"p025": 0.025, "p05": 0.05, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p95": 0.95, "p975": 0.975}
+_KNOTS: Final = np.array([_NORMAL.inv_cdf(_LEVELS_OF[name]) for name in QUANTILES])
+_CENTRAL_COVERAGE: Final = 0.8
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """How errors go together, as shares of variance.
+
+    level: of the error of the first day ahead, the part that all days share; what the error grows by further ahead is
+    a level that wanders, and the rest is each day's own. common: the part that all series share.
+    """
+
+    level: float
+    common: float
+
+
+def scores_of(count: int) -> Floats:
+    """The normal scores of `count` equally likely values, rising."""
+    return np.array([_NORMAL.inv_cdf((k + 0.5) / count) for k in range(count)])
+
+
+def day_values(bands: Mapping[str, Floats], mean: Floats, *, count: int = PATHS) -> Floats:
+    """Equally likely values of each day, rising, as (count, days): with these quantiles and this mean.
+
+    Between two quantiles values run with their normal score; beyond the outer ones on with the slope of the last
+    quantiles, not below 0 where p025 is not. Where p50 and mean differ by more than that gives, values lean towards
+    one end of their interval: t -> t ^ bend, t from 0 to 1 between two quantiles, the same for all of a day.
+    """
+    knots = np.array([bands[name] for name in QUANTILES])
+    scores = scores_of(count)
+    inside = (scores >= _KNOTS[0]) & (scores <= _KNOTS[-1])
+    segment = np.searchsorted(_KNOTS, scores[inside], side="right").clip(1, len(_KNOTS) - 1) - 1
+    t = (scores[inside] - _KNOTS[segment]) / (_KNOTS[segment + 1] - _KNOTS[segment])
+    steps = np.diff(knots, axis=0)
+    values = np.empty((count, knots.shape[1]))
+    low, high = scores < _KNOTS[0], scores > _KNOTS[-1]
+    values[low] = knots[0] + np.outer(scores[low] - _KNOTS[0], (knots[2] - knots[0]) / (_KNOTS[2] - _KNOTS[0]))
+    values[low] = np.maximum(values[low], np.minimum(knots[0], 0.0))
+    values[high] = knots[-1] + np.outer(scores[high] - _KNOTS[-1], (knots[-1] - knots[-3]) / (_KNOTS[-1] - _KNOTS[-3]))
+    # the mean of a day is linear in sums of t ^ bend by segment, so that they are made once for all days
+    sums = np.array([np.bincount(segment, t**bend, minlength=len(steps)) for bend in BENDS])
+    fixed = values[low | high].sum(axis=0) + knots[segment].sum(axis=0)
+    means = (fixed + sums @ steps) / count
+    bend = np.array([np.interp(-m, -column, BENDS) for m, column in zip(mean, means.T, strict=True)])
+    values[inside] = knots[segment] + steps[segment] * t[:, None] ** bend
+    found = values.mean(axis=0)
+    scalable = (found > 0) & (mean > 0)
+    return np.where(scalable, values * (mean / np.where(scalable, found, 1.0)), values + (mean - found))
+
+
+def growth_of(path: Path) -> Floats:
+    """Variance of the error by lead over that of the first day, not falling: spread[k]² / spread[1]², at most 100."""
+    first = path.spread[0] or 1.0
+    rising: Floats = np.maximum.accumulate((path.spread / first) ** 2).clip(1, 100)
+    return rising
+
+
+# --------------------------------------------------------------------------------------------------------- calibration
+@dataclass(frozen=True, eq=False)
+class _Past:
+    """One past fit against what came: the scores of its days, what they weigh in money, and its growth of error."""
+
+    cutoff: date
+    scores: Floats
+    weights: Floats
+    growth: Floats
+
+
+def dependence_of(
+    portfolio: Sequence[Fitted], model: str, *, gaps: Sequence[int] = OFFSETS_DAYS, newest: Mapping[str, int]
+) -> Dependence:
+    """How errors went together in fits that ended `gaps` days before the cutoff `newest[series]`.
+
+    level: the smallest with which 80 % of past totals over 7, 14, 28 ... days lay in their central 80 % band. common:
+    the mean product of two series' totals over their mean square. Both pooled over all series, with priors of the
+    weight of 10 fits. Only days before the cutoff count.
+    """
+    past = _past_of(portfolio, model, gaps, dict(newest))
+    fits = len(past)
+    if not fits:
+        return Dependence(PRIOR_LEVEL, PRIOR_COMMON)
+    windows = [
+        (one.scores[:days] * one.weights[:days], one.weights[:days], one.growth[:days])
+        for one in past
+        for days in WINDOWS_DAYS
+        if days <= len(one.scores)
+    ]
+    ratios = np.array([_ratios(*window) for window in windows])
+    reach = np.quantile(np.abs(ratios), _CENTRAL_COVERAGE, axis=0)
+    wide_enough = np.flatnonzero(reach <= _NORMAL.inv_cdf((1 + _CENTRAL_COVERAGE) / 2))
+    level = LEVELS[wide_enough[0]] if len(wide_enough) else LEVELS[-1]
+    blended = (fits * np.array([level, _common(past)]) + PRIOR_WEIGHT * np.array([PRIOR_LEVEL, PRIOR_COMMON])) / (
+        fits + PRIOR_WEIGHT
+    )
+    return Dependence(float(blended[0]), float(blended[1]))
+
+
+def _past_of(portfolio: Sequence[Fitted], model: str, gaps: Sequence[int], newest: dict[str, int]) -> list[_Past]:
+    reach = reach_of(portfolio, model, gaps=gaps, newest=newest)
+    past = []
+    for fitted in portfolio:
+        for gap in gaps:
+            cutoff = newest[fitted.series.name] - gap
+            path = fitted.paths.get(cutoff, {}).get(model)
+            if path is None or path.model != model:
+                continue
+            days = min(gap, fitted.horizon)
+            values = day_values(quantiles(path, reach), path.mean)[:, :days]
+            actual = fitted.series.values[cutoff : cutoff + days]
+            last = fitted.series.start + timedelta(days=cutoff - 1)
+            past.append(_Past(last, _scores(actual, values), values.std(axis=0), growth_of(path)[:days]))
+    return past
+
+
+def _scores(actual: Floats, values: Floats) -> Floats:
+    """The normal score of what came on each day among its equally likely values; 0 where nothing is known."""
+    count = len(values)
+    below = ((values < actual).sum(axis=0) + (values <= actual).sum(axis=0)) / 2
+    grid = scores_of(count)
+    scores = np.interp(below - 0.5, np.arange(count), grid)
+    known: Floats = np.where(np.isnan(actual), 0.0, scores)
+    return known
+
+
+def _ratios(parts: Floats, weights: Floats, growth: Floats) -> Floats:
+    """A past total's error over the deviation that each of LEVELS expects of it."""
+    root = weights / np.sqrt(growth)
+    own = float((root**2).sum())
+    later = np.cumsum(root[::-1])[::-1]
+    wander = float((np.diff(growth, prepend=1.0) * later**2).sum())
+    variance = LEVELS * later[0] ** 2 + wander + (1 - LEVELS) * own
+    found: Floats = np.divide(parts.sum(), np.sqrt(variance), out=np.zeros(len(LEVELS)), where=variance > 0)
+    return found
+
+
+def _common(past: Sequence[_Past]) -> float:
+    """Mean product of the total scores of two series at one cutoff over their mean square, from 0 to 0.9."""
+    by_cutoff: dict[date, list[float]] = {}
+    for one in past:
+        by_cutoff.setdefault(one.cutoff, []).append(float((one.scores * one.weights).sum() / (one.weights.sum() or 1)))
+    products = pairs = squares = count = 0.0
+    for found in by_cutoff.values():
+        total = np.array(found)
+        products += float(total.sum() ** 2 - (total**2).sum())
+        pairs += len(total) * (len(total) - 1)
+        squares += float((total**2).sum())
+        count += len(total)
+    return float(np.clip((products / pairs) / (squares / count), 0, 0.9)) if pairs and squares else PRIOR_COMMON
+
+
+# ------------------------------------------------------------------------------------------------------------ sampling
+def paths_of(portfolio: Sequence[Fitted], rows: pl.DataFrame, *, count: int = PATHS) -> dict[str, Floats]:
+    """Sample paths of each series, as (count, days): distributed as the final rows say, tied as past errors were.
+
+    rows: as rows_of gives them, also after they were reconciled. Deterministic: seeded by series and cutoff; series
+    with one cutoff share what is common to them.
+    """
+    newest = {fitted.series.name: len(fitted.series.values) for fitted in portfolio}
+    dependence = dependence_of(portfolio, DEFAULT, newest=newest)
+    parts = {str(name): part for (name,), part in rows.sort(SERIES, DATE).group_by([SERIES])}
+    made = {}
+    for fitted in portfolio:
+        name, own = fitted.series.name, parts[fitted.series.name]
+        values = day_values({q: own[q].to_numpy() for q in QUANTILES}, own["mean"].to_numpy(), count=count)
+        growth = growth_of(fitted.paths[newest[name]][DEFAULT])
+        made[name] = sample(values, growth, dependence, name=name, cutoff=fitted.series.end)
+    return made
+
+
+def sample(values: Floats, growth: Floats, dependence: Dependence, *, name: str, cutoff: date) -> Floats:
+    """Paths through the equally likely values of each day (rising, (count, days)), each value used once a day."""
+    count, days = values.shape
+    half = (count + 1) // 2
+    own, common = _normals(f"{name}\n{cutoff}", half, days), _normals(f"{cutoff}", half, days)
+    draws = np.sqrt(dependence.common) * common + np.sqrt(1 - dependence.common) * own
+    start, wander, noise = draws[:, 0], draws[:, 1 : days + 1], draws[:, days + 1 :]
+    level = np.sqrt(dependence.level) * start[:, None] + np.cumsum(
+        np.sqrt(np.diff(growth, prepend=1.0)) * wander, axis=1
+    )
+    score = level + np.sqrt(1 - dependence.level) * noise
+    ranks = np.argsort(np.argsort(np.concatenate([score, -score])[:count], axis=0, kind="stable"), axis=0)
+    return np.take_along_axis(values, ranks, axis=0)
+
+
+def _normals(seed: str, count: int, days: int) -> Floats:
+    random = np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big"))
+    return random.standard_normal((count, 2 * days + 1))
+
+
+# -------------------------------------------------------------------------------------------------------------- totals
+def totals(paths: Floats, *, first: date) -> pl.DataFrame:
+    """What the days ahead add to their months, quarters and years: `period, mean, p025 .. p975`.
+
+    Of periods that the horizon covers to their end; first: the first day ahead.
+    """
+    days = [first + timedelta(days=k) for k in range(paths.shape[1])]
+    open_after = periods_of(days[-1] + timedelta(days=1))
+    covered = sorted({name for day in days for name in periods_of(day)}.difference(open_after))
+    rows = [
+        {"period": name, **summary(paths[:, [name in periods_of(day) for day in days]].sum(axis=1))} for name in covered
+    ]
+    return pl.DataFrame(rows, schema=TOTALS)
+
+
+def periods_of(day: date) -> tuple[str, str, str]:
+    """The month, quarter and year of a day: 2026-10, 2026-Q4, 2026."""
+    return f"{day:%Y-%m}", f"{day.year}-Q{(day.month + 2) // 3}", f"{day.year}"
+
+
+def summary(total: Floats) -> dict[str, float]:
+    """The mean and p025 .. p975 of sampled totals."""
+    found = np.quantile(total, [_LEVELS_OF[name] for name in QUANTILES])
+    return {"mean": float(total.mean()), **dict(zip(QUANTILES, map(float, found), strict=True))}
