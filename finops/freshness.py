@@ -74,7 +74,7 @@ def last_full_day(counts: Mapping[date, int]) -> date:
     begins = sorted(day for day, count in counts.items() if count)
     is_monthly = len(begins) < 2 or begins[-1] - begins[-2] >= timedelta(days=MONTH_DAYS)
     day, partial = max(counts) if is_monthly else begins[-1], list[date]()
-    while (share := _share(counts, day)) < PARTIAL_RATIO:
+    while (share := usual_share(counts, day)) < PARTIAL_RATIO:
         if share >= UNBILLED_RATIO:
             partial.append(day)
         if len(partial) > PARTIAL_DAYS:
@@ -150,7 +150,7 @@ def visibility(
     return found
 
 
-def _share(counts: Mapping[date, int], day: date) -> float:
+def usual_share(counts: Mapping[date, int], day: date) -> float:
     """A day's charges over the median of the same weekday in the four weeks before; 1 where that tells nothing."""
     weeks = [before for week in range(1, 5) if (before := day - timedelta(weeks=week)) >= min(counts)]
     usual = median(counts.get(before, 0) for before in weeks) if len(weeks) > 1 else 0

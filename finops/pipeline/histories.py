@@ -18,6 +18,7 @@ from reports.views.scope import Scope, column
 TOTAL: Final = "total"
 CURRENCY: Final = "currency"
 ACTUAL: Final = "actual"
+_DAY: Final = pl.col(s.CHARGE_DATE).alias(DATE)
 
 
 @dataclass(frozen=True)
@@ -86,15 +87,19 @@ class Ledger:
 
 def read_ledger(daily: pl.LazyFrame, selection: Selection) -> Ledger:
     """One version of spend_daily, summed as the selection says."""
-    scope, ledger = selection.scope, daily.filter(pl.col(s.LEDGER_ROLE) == s.BILLED)
-    day, cost = pl.col(s.CHARGE_DATE).alias(DATE), pl.col(scope.measure).sum().alias(VALUE)
-    sums, all_cost = pl.collect_all(
-        [
-            scope.filter(ledger).group_by(*selection.columns, day).agg(cost),
-            ledger.group_by(pl.col(s.BILLING_CURRENCY).alias(CURRENCY), day).agg(cost),
-        ]
-    )
-    return Ledger(sums, all_cost, billed_to(ledger))
+    ledger = daily.filter(pl.col(s.LEDGER_ROLE) == s.BILLED)
+    all_cost = ledger.group_by(pl.col(s.BILLING_CURRENCY).alias(CURRENCY), _DAY).agg(_cost(selection))
+    sums, whole = pl.collect_all([summed(daily, selection), all_cost])
+    return Ledger(sums, whole, billed_to(ledger))
+
+
+def summed(daily: pl.LazyFrame, selection: Selection) -> pl.LazyFrame:
+    """Selected cost by the selection's columns and `date`."""
+    return selection.scope.filter(daily).group_by(*selection.columns, _DAY).agg(_cost(selection))
+
+
+def _cost(selection: Selection) -> pl.Expr:
+    return pl.col(selection.scope.measure).sum().alias(VALUE)
 
 
 def named(sums: pl.DataFrame, by: Sequence[str], main_currency: str | None) -> pl.DataFrame:
@@ -102,7 +107,7 @@ def named(sums: pl.DataFrame, by: Sequence[str], main_currency: str | None) -> p
 
     Raises CallError where one series would hold two currencies.
     """
-    keys = {word: pl.col(column(word)).cast(pl.String).fill_null("(none)") for word in dict.fromkeys(by)}
+    keys = keys_of(by)
     found = (
         sums.group_by(
             series_name(keys, main_currency).alias(SERIES),
@@ -168,6 +173,11 @@ def actuals(config: Config, lake: Lake, frozen: pl.DataFrame) -> pl.DataFrame:
     ]
     empty = {SERIES: pl.String(), "measure": pl.String(), DATE: pl.Date(), ACTUAL: s.MONEY}
     return pl.concat([pl.DataFrame(schema=empty), *frames])
+
+
+def keys_of(by: Sequence[str]) -> dict[str, pl.Expr]:
+    """The value of each dimension in a row of spend_daily, as text."""
+    return {word: pl.col(column(word)).cast(pl.String).fill_null("(none)") for word in dict.fromkeys(by)}
 
 
 def series_name(keys: Mapping[str, pl.Expr], main_currency: str | None) -> pl.Expr:
