@@ -1,56 +1,60 @@
 """Rolling-origin backtest: what each model would have said at past origins, against what came."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import polars as pl
 
-from forecasting import metrics
+from forecasting.baselines import ALWAYS_JUDGED, baseline_path
 from forecasting.fits import Fitted, Task, fit_all, usable_cutoffs
-from forecasting.intervals import QUANTILES, quantiles, reach_of
-from forecasting.method import DEFAULT
+from forecasting.intervals import Reach, no_reach, quantiles, reach_of
+from forecasting.method import DEFAULT, Path
+from forecasting.metrics import (
+    ACTUAL,
+    ALL_DAYS,
+    BANDS,
+    CALIBRATED,
+    DAYS_AHEAD,
+    FIGURES,
+    LEAD,
+    MEAN,
+    SCALE,
+    fold_sums,
+    pool,
+    seasonal_scale,
+)
 from forecasting.selection import choose_model
-from forecasting.series import MODEL, SERIES, DailySeries, Floats, Refusal, read_series
+from forecasting.series import DATE, MODEL, SERIES, DailySeries, Refusal, read_series
 
 STEP_DAYS: Final = 26
 """Days between origins: no multiple of a week or a month, so that origins fall on different weekdays and month days."""
 EARLIER_STEPS: Final = 3
 """Fits before each origin that calibrate its bands; neighbouring origins share them."""
+BATCH_SERIES: Final = 500
+"""So many series at a time are held against what came, day by day; of the others only sums are kept."""
 POOLED: Final = "(all)"
-FIGURES: Final = ("wape", "smape", "mase", "bias", "coverage80", "coverage95")
+ORIGIN: Final = "origin"
 
 
 @dataclass(frozen=True)
 class Backtest:
-    """Figures by series and model, the same pooled over all series, the model to use, and series that gave none.
+    """Figures by series and model, the same pooled over all series, the models to use, and series that gave none.
 
-    series: `series, model, chosen, horizon, origins` and the figures; pooled: `model, chosen, folds, wins_ratio`
-    (the share of folds in which its median was nearer than the default's) and the figures. Pooled WAPE and bias add
-    money up: pool series of one currency.
+    series: `series, model, chosen, days_ahead, horizon, origins` and the figures; pooled: `model, chosen, days_ahead,
+    folds, wins_ratio` (the share of folds in which its median was nearer than the default's) and the figures.
+    days_ahead: metrics.LABELS, "all" for the whole horizon. Pooled WAPE and bias add money up: pool series of one
+    currency. chosen: the best model of the pool; choices: the model to use by series.
     """
 
     series: pl.DataFrame
     pooled: pl.DataFrame
     chosen: str
+    choices: Mapping[str, str]
     horizon: int
     origins: int
     refused: tuple[Refusal, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _Fold:
-    """One model on one series from one origin."""
-
-    series: str
-    origin: int
-    model: str
-    actual: Floats
-    mean: Floats
-    bands: dict[str, Floats]
-    calibrated: bool
-    scale: float
 
 
 def backtest(
@@ -68,115 +72,140 @@ def backtest(
 
 
 def origin_lengths(series: DailySeries, *, horizon: int, origins: int) -> tuple[int, ...]:
-    """How many days were known at each past origin, newest first; the horizon after each lies in the history."""
-    newest = len(series.values) - horizon
+    """How many days were known at each past origin, newest first; the horizon after each is billed history."""
+    newest = _newest(series, horizon)
     wanted = [newest - STEP_DAYS * back for back in range(origins)]
     return tuple(reversed(usable_cutoffs(series, wanted)))
 
 
-def backtest_task(series: DailySeries, *, horizon: int, origins: int, baseline_bands: bool = True) -> Task | None:
+def _newest(series: DailySeries, horizon: int) -> int:
+    return len(series.values) - series.estimated - horizon
+
+
+def backtest_task(series: DailySeries, *, horizon: int, origins: int) -> Task | None:
     """The fits that a backtest of a series needs; None where no origin has history enough before it.
 
-    Without baseline_bands the baselines are fitted at the origins only: less work, and fewer fits for their bands.
+    Baselines are fitted at the origins only. Their bands are calibrated on the origins before, so that the oldest one
+    says nothing of their coverage.
     """
     lengths = origin_lengths(series, horizon=horizon, origins=origins)
     if not lengths:
         return None
     earlier = [length - STEP_DAYS * back for length in lengths for back in range(1, EARLIER_STEPS + 1)]
-    cutoffs = usable_cutoffs(series, [*lengths, *earlier])
-    return Task(series, horizon, cutoffs, compared=cutoffs if baseline_bands else lengths)
+    return Task(series, horizon, usable_cutoffs(series, [*lengths, *earlier]), compared=lengths)
 
 
 def judge(fitted: Sequence[Fitted], *, horizon: int, origins: int, refused: Sequence[Refusal] = ()) -> Backtest:
     """The figures of fits that `backtest_task` asked for."""
-    folds = [fold for back in range(origins) for fold in _folds_at(fitted, horizon, origins, back)]
-    by_series = (
-        _figures(folds, (SERIES, MODEL)).rename({"folds": "origins"}).with_columns(horizon=pl.lit(horizon, pl.Int64))
-    )
-    # models are compared on the same folds: where the default fell back, no baseline was fitted
-    compared = {(fold.series, fold.origin) for fold in folds if fold.model != DEFAULT}
-    shared = [fold for fold in folds if (fold.series, fold.origin) in compared] or folds
-    pooled = _figures(shared, (MODEL,)).join(_wins(shared), on=MODEL, how="left")
-    chosen = choose_model(pooled)
+    folds = _folds(fitted, horizon, origins)
+    # models are compared on the same folds: where the default fell back, not all baselines were fitted
+    models = pl.col(MODEL).n_unique().over(SERIES, ORIGIN)
+    shared = folds.filter(models == models.max())
+    pooled = pool(shared, [MODEL]).join(wins(shared), on=MODEL, how="left", maintain_order="left")
+    chosen = choose_model(pooled.filter(pl.col(DAYS_AHEAD) == ALL_DAYS))
     flag = (pl.col(MODEL) == chosen).alias("chosen")
-    own = pl.when(flag.any().over(SERIES)).then(flag).otherwise(pl.col(MODEL) == DEFAULT).alias("chosen")
+    choices = dict.fromkeys(shared[SERIES].unique(), chosen)
+    own = (pl.col(MODEL) == pl.col(SERIES).replace_strict(choices, default=DEFAULT)).alias("chosen")
+    by_series = (
+        pool(folds, [SERIES, MODEL]).rename({"folds": "origins"}).with_columns(horizon=pl.lit(horizon, pl.Int64))
+    )
     return Backtest(
-        series=by_series.select(SERIES, MODEL, own, "horizon", "origins", *FIGURES),
-        pooled=pooled.select(MODEL, flag, "folds", "wins_ratio", *FIGURES),
+        series=by_series.select(SERIES, MODEL, own, DAYS_AHEAD, "horizon", "origins", *FIGURES),
+        pooled=pooled.select(MODEL, flag, DAYS_AHEAD, "folds", "wins_ratio", *FIGURES),
         chosen=chosen,
+        choices={one.series.name: choices.get(one.series.name, DEFAULT) for one in fitted},
         horizon=horizon,
         origins=origins,
         refused=tuple(refused),
     )
 
 
-def _folds_at(portfolio: Sequence[Fitted], horizon: int, origins: int, back: int) -> list[_Fold]:
-    """The folds of the origin `back` steps before the newest one, with bands calibrated on earlier fits only."""
-    at = {f.series.name: len(f.series.values) - horizon - STEP_DAYS * back for f in portfolio}
+def recent_figures(fitted: Sequence[Fitted]) -> pl.DataFrame:
+    """Figures `series, model, days_ahead, origins, ...` of the past fits of a forecast, on the days that came since.
+
+    The default beside the run-rate and the seasonal naive. These fits calibrate the bands, which they cannot judge.
+    """
+    sums = [fold_sums(_Rows().frame(), keys=[SERIES, MODEL], origin=ORIGIN)]
+    for first in range(0, len(fitted), BATCH_SERIES):
+        rows = _Rows()
+        for one in fitted[first : first + BATCH_SERIES]:
+            past = [cutoff for cutoff in one.paths if cutoff < len(one.series.values)]
+            for length in usable_cutoffs(one.series, past):
+                default, known = one.paths[length][DEFAULT], one.series.known_at(length)
+                simple = {n: baseline_path(n, known, horizon=one.horizon, default=default) for n in ALWAYS_JUDGED}
+                for model, path in {**simple, **one.paths[length]}.items():
+                    rows.add(one.series, length, model, path, no_reach(), calibrated=False)
+        sums.append(fold_sums(rows.frame(), keys=[SERIES, MODEL], origin=ORIGIN))
+    return pool(pl.concat(sums, how="diagonal"), [SERIES, MODEL]).rename({"folds": "origins"})
+
+
+def wins(folds: pl.DataFrame) -> pl.DataFrame:
+    """The share of each model's folds in which its median was nearer than the default's: `model, wins_ratio`."""
+    errors = folds.filter(pl.col(DAYS_AHEAD) == ALL_DAYS).select(SERIES, ORIGIN, MODEL, "median_error")
+    default = errors.filter(pl.col(MODEL) == DEFAULT).drop(MODEL)
+    nearer = (pl.col("median_error") < pl.col("median_error_default")).mean().alias("wins_ratio")
+    return errors.join(default, on=[SERIES, ORIGIN], suffix="_default").group_by(MODEL).agg(nearer)
+
+
+def _folds(fitted: Sequence[Fitted], horizon: int, origins: int) -> pl.DataFrame:
+    sums = [
+        fold_sums(days, keys=[SERIES, MODEL], origin=ORIGIN)
+        for back in range(origins)
+        for days in _days_at(fitted, horizon, origins, back)
+    ]
+    return pl.concat(sums)
+
+
+def _days_at(portfolio: Sequence[Fitted], horizon: int, origins: int, back: int) -> Iterator[pl.DataFrame]:
+    """What came beside what each model said at the origin `back` steps before the newest one, a batch at a time.
+
+    Bands are calibrated on earlier fits of the whole portfolio.
+    """
+    at = {f.series.name: _newest(f.series, horizon) - STEP_DAYS * back for f in portfolio}
     gaps = [STEP_DAYS * step for step in range(1, EARLIER_STEPS + 1)]
     present = [f for f in portfolio if at[f.series.name] in origin_lengths(f.series, horizon=horizon, origins=origins)]
-    models = sorted({model for f in present for model in f.paths[at[f.series.name]]}, key=lambda m: (m != DEFAULT, m))
-    folds = []
-    for model in models:
-        reach = reach_of(present, model, gaps=gaps, newest=at)
-        past = (f.paths.get(at[f.series.name] - gap, {}) for f in present for gap in gaps)
-        calibrated = model == DEFAULT or any(model in paths for paths in past)
-        for fitted in present:
+    models = sorted({model for f in present for model in f.paths[at[f.series.name]]})
+    reach = {model: reach_of(present, model, gaps=gaps, newest=at) for model in models}
+    past = {model for f in present for gap in gaps for model in f.paths.get(at[f.series.name] - gap, {})}
+    for first in range(0, max(1, len(present)), BATCH_SERIES):
+        rows = _Rows()
+        for fitted in present[first : first + BATCH_SERIES]:
             length = at[fitted.series.name]
-            if (path := fitted.paths[length].get(model)) is None:
-                continue
-            actual = fitted.series.values[length : length + horizon]
-            known = ~np.isnan(actual)
-            bands = {name: values[known] for name, values in quantiles(path, reach).items()}
-            scale = metrics.seasonal_scale(fitted.series.values[:length])
-            folds.append(
-                _Fold(fitted.series.name, length, model, actual[known], path.mean[known], bands, calibrated, scale)
-            )
-    return folds
+            for model, path in fitted.paths[length].items():
+                rows.add(fitted.series, length, model, path, reach[model], calibrated=model in {DEFAULT, *past})
+        yield rows.frame()
 
 
-def _figures(folds: Sequence[_Fold], keys: tuple[str, ...]) -> pl.DataFrame:
-    """One row a combination of keys: ratios of sums for WAPE and bias, means over the folds for the others."""
-    groups: dict[tuple[str, ...], list[_Fold]] = {}
-    for fold in folds:
-        groups.setdefault(tuple(getattr(fold, key) for key in keys), []).append(fold)
-    rows = [
-        {**dict(zip(keys, group, strict=True)), "folds": len(members), **_figures_of(members)}
-        for group, members in groups.items()
-    ]
-    kinds = {**dict.fromkeys(keys, pl.String()), "folds": pl.Int64(), **dict.fromkeys(FIGURES, pl.Float64())}
-    return pl.DataFrame(rows, schema=kinds).with_columns(pl.col(pl.Float64).fill_nan(None)).sort(keys)
+class _Rows:
+    """Columns of forecast days, collected path by path."""
+
+    def __init__(self) -> None:
+        self._folds: list[tuple[str, str, int, bool, float | None, int]] = []
+        self._arrays: dict[str, list[np.ndarray]] = {name: [np.array([], kind)] for name, kind in _COLUMNS.items()}
+
+    def add(self, series: DailySeries, length: int, model: str, path: Path, reach: Reach, *, calibrated: bool) -> None:
+        """What `path` said of the days after the first `length` ones of a series, beside what they came to."""
+        bands = quantiles(path, reach)
+        scale = seasonal_scale(series.values[:length])
+        came = series.billed[length : length + len(path.mean)]
+        columns = {
+            DATE: series.days()[length : length + len(came)], LEAD: np.arange(1, len(came) + 1), ACTUAL: came,
+            MEAN: path.mean, **bands,
+        }  # fmt: skip
+        self._folds.append((series.name, model, length, calibrated, None if np.isnan(scale) else scale, len(came)))
+        for name, parts in self._arrays.items():
+            parts.append(columns[name][: len(came)])
+
+    def frame(self) -> pl.DataFrame:
+        """One row a fold and day ahead, as fold_sums reads them."""
+        folds = pl.DataFrame(self._folds, schema=_FOLD, orient="row")
+        days = pl.DataFrame({name: np.concatenate(parts) for name, parts in self._arrays.items()})
+        repeated = folds.select(pl.all().exclude("count").repeat_by("count").explode(empty_as_null=False))
+        return repeated.hstack(days).with_columns(pl.col(ACTUAL).fill_nan(None))
 
 
-def _wins(folds: Sequence[_Fold]) -> pl.DataFrame:
-    """The share of each model's folds in which its median was nearer than the default's: `model, wins_ratio`."""
-    errors = pl.DataFrame(
-        [(f.series, f.origin, f.model, float(np.abs(f.actual - f.bands["p50"]).sum())) for f in folds],
-        schema=[SERIES, "origin", MODEL, "error"],
-        schema_overrides={SERIES: pl.String, "origin": pl.Int64, MODEL: pl.String, "error": pl.Float64},
-        orient="row",
-    )
-    default = errors.filter(pl.col(MODEL) == DEFAULT).drop(MODEL)
-    wins = (pl.col("error") < pl.col("error_default")).mean().alias("wins_ratio")
-    return errors.join(default, on=[SERIES, "origin"], suffix="_default").group_by(MODEL).agg(wins)
-
-
-def _figures_of(folds: list[_Fold]) -> dict[str, float]:
-    actual = np.concatenate([f.actual for f in folds])
-    mean = np.concatenate([f.mean for f in folds])
-    banded = [f for f in folds if f.calibrated]
-    held = np.concatenate([np.array([]), *(f.actual for f in banded)])
-    band = {name: np.concatenate([np.array([]), *(f.bands[name] for f in banded)]) for name in QUANTILES}
-    return {
-        "wape": metrics.wape(actual, mean),
-        "smape": _mean([metrics.smape(f.actual, f.bands["p50"]) for f in folds]),
-        "mase": _mean([metrics.mase(f.actual, f.bands["p50"], f.scale) for f in folds]),
-        "bias": metrics.bias(actual, mean),
-        "coverage80": metrics.coverage(held, band["p10"], band["p90"]),
-        "coverage95": metrics.coverage(held, band["p025"], band["p975"]),
-    }
-
-
-def _mean(values: list[float]) -> float:
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else np.nan
+_COLUMNS: Final = {DATE: "datetime64[D]", LEAD: "int64", **dict.fromkeys((ACTUAL, MEAN, *BANDS), "float64")}
+_FOLD: Final = {
+    SERIES: pl.String(), MODEL: pl.String(), ORIGIN: pl.Int64(), CALIBRATED: pl.Boolean(), SCALE: pl.Float64(),
+    "count": pl.Int64(),
+}  # fmt: skip

@@ -82,3 +82,5 @@ _POINTS: Final[dict[str, Callable[[Floats, int], Floats]]] = {
     THETA: auto_theta,
 }
 BASELINES: Final = tuple(_POINTS)
+ALWAYS_JUDGED: Final = (SEASONAL_NAIVE, RUN_RATE)
+"""What a person would do without a forecast: judged beside every series, also where the default fell back."""

@@ -4,14 +4,14 @@ A fit sees the first `cutoff` days of its series and nothing else, so a later va
 work gives equal results in any process.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from finops.execution import executor, fan_out, usable_cores
-from forecasting.baselines import BASELINES, baseline_path
+from forecasting.baselines import ALWAYS_JUDGED, BASELINES, baseline_path
 from forecasting.method import DEFAULT, FULL_DAYS, Path, forecast_path
 from forecasting.series import DailySeries, Refusal
 
@@ -34,11 +34,15 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """The paths of one series: by cutoff, then by model (the default under its own name even where it fell back)."""
+    """The paths of one series: by cutoff, then by model (the default under its own name even where it fell back).
+
+    model: the one in use.
+    """
 
     series: DailySeries
     horizon: int
     paths: dict[int, dict[str, Path]]
+    model: str = DEFAULT
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,19 +86,30 @@ def fit_all(
     return fitted, [Refusal(tasks[at].series.name, reason) for at, reason in failures.items()]
 
 
-def add_baseline(
-    fitted: Sequence[Fitted], model: str, *, workers: int | None = None, scheduler: str | None = None
+def use(
+    fitted: Sequence[Fitted], models: Mapping[str, str], *, workers: int | None = None, scheduler: str | None = None
 ) -> list[Fitted]:
-    """The same fits, with a baseline beside the default at every cutoff."""
+    """The same fits with the model that each series is to use; a baseline is fitted at every cutoff, as its bands need.
+
+    models: by the name of the series; one that is not named keeps the default.
+    """
+    chosen = [replace(one, model=models.get(one.series.name, DEFAULT)) for one in fitted]
     fits = [
-        _Fit(one.series.known_at(cutoff), one.horizon, (model,), paths[DEFAULT])
-        for one in fitted
+        _Fit(one.series.known_at(cutoff), one.horizon, (one.model,), paths[DEFAULT])
+        for one in chosen
         for cutoff, paths in one.paths.items()
+        if one.model not in paths
     ]
     added = iter(_run(fits, workers, scheduler))
     return [
-        replace(one, paths={cutoff: {**paths, **_known(next(added))} for cutoff, paths in one.paths.items()})
-        for one in fitted
+        replace(
+            one,
+            paths={
+                cutoff: paths if one.model in paths else {**paths, **_known(next(added))}
+                for cutoff, paths in one.paths.items()
+            },
+        )
+        for one in chosen
     ]
 
 
@@ -136,6 +151,7 @@ def _fit(fit: _Fit) -> dict[str, Path] | str:
         default = fit.default or forecast_path(fit.known, horizon=fit.horizon)
     except RuntimeError as error:
         return f"Prophet could not fit it: {error}"
-    names = fit.baselines if default.model == DEFAULT else ()
+    simple = default.model != DEFAULT
+    names = [name for name in fit.baselines if not simple or name in ALWAYS_JUDGED]
     paths = {name: baseline_path(name, fit.known, horizon=fit.horizon, default=default) for name in names}
     return {DEFAULT: default, **paths}

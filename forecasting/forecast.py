@@ -9,8 +9,8 @@ import polars as pl
 
 from forecasting.fits import Fitted, Task, fit_all, usable_cutoffs
 from forecasting.intervals import OFFSETS_DAYS, QUANTILES, no_reach, quantiles, reach_of
-from forecasting.method import DEFAULT
 from forecasting.series import DATE, MODEL, SERIES, DailySeries, Refusal, read_series
+from forecasting.trust import Trust, trusts
 
 OUTPUT: Final = {
     SERIES: pl.String(), DATE: pl.Date(), MODEL: pl.String(), "mean": pl.Float64(),
@@ -20,13 +20,15 @@ OUTPUT: Final = {
 
 @dataclass(frozen=True)
 class Forecast:
-    """rows: `series,date,model,mean,p025,p05,p10,p50,p90,p95,p975`, one a series and day ahead; refused: who got none.
+    """rows: `series,date,model,mean,p025,p05,p10,p50,p90,p95,p975`, one a series and day ahead; refused: who got none;
+    trust: how far each series' forecast can be relied on.
 
     Use `mean` for totals and budgets: medians do not add up.
     """
 
     rows: pl.DataFrame
     refused: tuple[Refusal, ...]
+    trust: tuple[Trust, ...] = ()
 
     @property
     def fallbacks(self) -> dict[str, str]:
@@ -45,7 +47,8 @@ def forecast(
     usable, refused = read_series(frame)
     tasks = [forecast_task(series, horizon=horizon) for series in usable]
     fitted, failed = fit_all(tasks, workers=workers, scheduler=scheduler)
-    return Forecast(rows_of(fitted, model=DEFAULT), (*refused, *failed))
+    graded = trusts(fitted)
+    return Forecast(rows_of(fitted), (*refused, *failed), tuple(graded))
 
 
 def forecast_task(series: DailySeries, *, horizon: int) -> Task:
@@ -55,20 +58,20 @@ def forecast_task(series: DailySeries, *, horizon: int) -> Task:
     return Task(series, horizon, cutoffs)
 
 
-def rows_of(portfolio: Sequence[Fitted], *, model: str) -> pl.DataFrame:
-    """The forecast rows of fits that `forecast_task` asked for; a series without that model keeps the default."""
+def rows_of(portfolio: Sequence[Fitted]) -> pl.DataFrame:
+    """The forecast rows of fits that `forecast_task` asked for, each series by the model in use."""
     newest = {fitted.series.name: len(fitted.series.values) for fitted in portfolio}
-    reach = reach_of(portfolio, model, gaps=OFFSETS_DAYS, newest=newest)
+    models = {fitted.model for fitted in portfolio}
+    reaches = {model: reach_of(portfolio, model, gaps=OFFSETS_DAYS, newest=newest) for model in sorted(models)}
     frames = []
     for fitted in portfolio:
-        paths = fitted.paths[len(fitted.series.values)]
-        path = paths.get(model, paths[DEFAULT])
+        path = fitted.paths[len(fitted.series.values)][fitted.model]
         first = fitted.series.end + timedelta(days=1)
         days = pl.date_range(first, first + timedelta(days=fitted.horizon - 1), eager=True)
-        bands = quantiles(path, reach if path.model == model else no_reach())
+        bands = quantiles(path, reaches[fitted.model] if path.model == fitted.model else no_reach())
         frames.append(
             pl.DataFrame(
-                {SERIES: fitted.series.name, DATE: days, MODEL: path.model, "mean": path.mean, **bands}, schema=OUTPUT
+                {SERIES: fitted.series.name, DATE: days, MODEL: path.name, "mean": path.mean, **bands}, schema=OUTPUT
             )
         )
     return pl.concat(frames) if frames else pl.DataFrame(schema=OUTPUT)

@@ -16,7 +16,9 @@ from finops.schema import COSTS
 from forecasting.backtest import POOLED, backtest
 from forecasting.files import read_csv
 from forecasting.forecast import forecast
+from forecasting.metrics import ALL_DAYS, DAYS_AHEAD
 from forecasting.series import DATE, SERIES, VALUE, Refusal
+from forecasting.trust import doubtful
 
 File = Annotated[Path | None, typer.Option("--csv", help="Forecast this file instead of the lake.", metavar="FILE")]
 DateColumn = Annotated[str | None, typer.Option("--date", help="The file's column of days, YYYY-MM-DD.", metavar="C")]
@@ -59,6 +61,8 @@ def show_forecast(
         raise _nothing(given.source, made.refused)
     for name, model in made.fallbacks.items():
         current.say(f"{name}: {model}")
+    for one in doubtful(made.trust):
+        current.say(f"{one.series}: {one.sentence}")
     _say_refusals(current, made.refused)
     current.show(
         made.rows,
@@ -67,6 +71,7 @@ def show_forecast(
             "horizon_days": days,
             "fallbacks": made.fallbacks,
             "refused": _refusals(made.refused),
+            "trust": {one.series: {"grade": one.grade, "reasons": one.reasons} for one in made.trust},
             **given.about,
         },
     )
@@ -99,11 +104,19 @@ def show_backtest(
     pooled = done.pooled.drop("folds", "wins_ratio").with_columns(
         pl.lit(POOLED).alias(SERIES), horizon=pl.lit(days, pl.Int64), origins=pl.lit(count, pl.Int64)
     )
+    whole = pl.col(DAYS_AHEAD) == ALL_DAYS
     if current.format is Format.json:
-        about = {"pooled": done.pooled.to_dicts(), "chosen": done.chosen, "refused": _refusals(done.refused)}
-        current.show(done.series, document={**about, **given.about})
+        about = {
+            "pooled": done.pooled.filter(whole).to_dicts(),
+            "chosen": done.chosen,
+            "by_days_ahead": done.series.filter(~whole).to_dicts(),
+            "pooled_by_days_ahead": done.pooled.filter(~whole).to_dicts(),
+            "refused": _refusals(done.refused),
+        }
+        current.show(done.series.filter(whole), document={**about, **given.about})
     else:
-        current.show(pl.concat([done.series, pooled.select(done.series.columns)]), title=f"Backtest of {given.source}")
+        rows = pl.concat([done.series.filter(whole), pooled.select(done.series.columns)])
+        current.show(rows, title=f"Backtest of {given.source}")
 
 
 def show_track_record(context: typer.Context) -> None:

@@ -1,6 +1,6 @@
 """Forecasts of the lake's daily cost: made, judged, and frozen with what they were made of."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -8,13 +8,16 @@ import polars as pl
 
 from finops.config import Config
 from finops.pipeline.histories import CURRENCY, History, ai_histories
+from finops.pipeline.landing import frozen_paths, frozen_totals
 from finops.schema import TABLES
 from finops.store import Lake, again_on_conflict
 from forecasting.backtest import POOLED, Backtest, backtest_task, judge
-from forecasting.fits import Fitted, Task, add_baseline, fit_all
+from forecasting.fits import Task, fit_all, use
 from forecasting.forecast import Forecast, forecast_task, rows_of
-from forecasting.method import DEFAULT
+from forecasting.metrics import ALL_DAYS, DAYS_AHEAD
+from forecasting.paths import paths_of
 from forecasting.series import DATE, MODEL, SERIES, VALUE, DailySeries, Refusal, read_series
+from forecasting.trust import Trust, doubtful, trusts
 from reports.views.words import percent
 
 
@@ -23,7 +26,8 @@ class ForecastRun:
     """What a run froze: its id (None where there was nothing to forecast), how many series and rows, to which day.
 
     accuracy: pooled backtest figures by model and currency; models: the one used in each currency; fallbacks: series
-    whose history is too short or too plain, with the model that says so; refused: series that got no forecast.
+    whose history is too short or too plain, with the model that says so; refused: series that got no forecast;
+    trust: how far each series' forecast can be relied on.
     """
 
     forecast_id: str | None
@@ -34,12 +38,13 @@ class ForecastRun:
     models: Mapping[str, str]
     fallbacks: Mapping[str, str]
     refused: tuple[Refusal, ...]
+    trust: tuple[Trust, ...] = ()
 
 
 @again_on_conflict
 def refresh(config: Config, lake: Lake, *, say: Callable[[str], None]) -> ForecastRun:
     """Forecast all AI spend and its configured groupings, and freeze rows and backtest figures in one transaction."""
-    settings = config.forecast
+    settings, execution = config.forecast, config.execution
     histories = ai_histories(config, lake, settings.groupings, settings.cost)
     series, refused = read_series(pl.concat([h.rows.select(SERIES, DATE, VALUE) for h in histories.values()]))
     if not series:
@@ -47,18 +52,25 @@ def refresh(config: Config, lake: Lake, *, say: Callable[[str], None]) -> Foreca
         return ForecastRun(None, 0, 0, None, pl.DataFrame(), {}, {}, tuple(refused))
     say(f"Forecasting {len(series)} series {settings.horizon_days} days ahead")
     tasks = [_task(one, settings.horizon_days, settings.origins) for one in series]
-    fitted, failed = fit_all(tasks, workers=config.execution.workers, scheduler=config.execution.scheduler)
+    fitted, failed = fit_all(tasks, workers=execution.workers, scheduler=execution.scheduler)
     about = _about(histories)
-    rows, backtests = [], {}
+    served, rows, backtests, graded = [], [], {}, list[Trust]()
     for currency in sorted(set(about[CURRENCY])):
         members = [f for f in fitted if f.series.name in set(about.filter(pl.col(CURRENCY) == currency)[SERIES])]
         backtests[currency] = judge(members, horizon=settings.horizon_days, origins=settings.origins)
-        rows.append(_rows(config, members, backtests[currency].chosen))
+        members = use(members, backtests[currency].choices, workers=execution.workers, scheduler=execution.scheduler)
+        served += members
+        rows.append(rows_of(members))
+        graded += trusts(members, judged=backtests[currency].series)
     made = Forecast(pl.concat(rows), (*refused, *failed))
+    paths, history = paths_of(served, made.rows), pl.concat([h.rows for h in histories.values()])
     with lake.transaction("forecast") as tx:
         stamped = {"forecast_id": tx.run_id, "made_at": tx.started_at, "measure": settings.cost}
         tx.append("forecasts", _frozen(made.rows.join(about, on=SERIES), stamped))
         tx.append("backtests", _judged(backtests, about, stamped))
+        tx.append("trust", _graded(graded, about, stamped))
+        tx.append("forecast_totals", frozen_totals(paths, about, history, stamped))
+        tx.replace("forecast_paths", frozen_paths(paths, about, stamped))
     run = ForecastRun(
         forecast_id=tx.run_id,
         series=len(fitted),
@@ -68,6 +80,7 @@ def refresh(config: Config, lake: Lake, *, say: Callable[[str], None]) -> Foreca
         models={currency: test.chosen for currency, test in backtests.items()},
         fallbacks=made.fallbacks,
         refused=made.refused,
+        trust=tuple(graded),
     )
     for line in summary(run):
         say(line)
@@ -88,16 +101,8 @@ def _about(histories: Mapping[str, History]) -> pl.DataFrame:
 def _task(series: DailySeries, horizon: int, origins: int) -> Task:
     """The fits of a series' forecast and of its backtest together, so that one fan-out does both."""
     ahead = forecast_task(series, horizon=horizon)
-    past = backtest_task(series, horizon=horizon, origins=origins, baseline_bands=False)
+    past = backtest_task(series, horizon=horizon, origins=origins)
     return ahead if past is None else replace(past, cutoffs=(*ahead.cutoffs, *past.cutoffs))
-
-
-def _rows(config: Config, fitted: list[Fitted], model: str) -> pl.DataFrame:
-    """The forecast rows of the chosen model; a baseline that is chosen is fitted at the cutoffs its bands need."""
-    if model != DEFAULT:
-        execution = config.execution
-        fitted = add_baseline(fitted, model, workers=execution.workers, scheduler=execution.scheduler)
-    return rows_of(fitted, model=model)
 
 
 def _frozen(rows: pl.DataFrame, stamped: Mapping[str, object]) -> pl.DataFrame:
@@ -120,6 +125,13 @@ def _judged(backtests: Mapping[str, Backtest], about: pl.DataFrame, stamped: Map
     return _as_table("backtests", pl.concat(frames, how="diagonal").with_columns(stamps))
 
 
+def _graded(trust: Sequence[Trust], about: pl.DataFrame, stamped: Mapping[str, object]) -> pl.DataFrame:
+    rows = [(one.series, one.grade, one.sentence) for one in trust]
+    frame = pl.DataFrame(rows, schema=dict.fromkeys((SERIES, "grade", "sentence"), pl.String()), orient="row")
+    stamps = [pl.lit(value).alias(name) for name, value in stamped.items()]
+    return _as_table("trust", frame.join(about.select(SERIES, "grouping"), on=SERIES).with_columns(stamps))
+
+
 def _as_table(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(pl.col(column).cast(kind) for column, kind in TABLES[name].columns.items())
 
@@ -129,8 +141,10 @@ def summary(run: ForecastRun) -> list[str]:
     lines = [f"{run.series} series forecast; the newest day that is billed in full is {run.cutoff}."]
     lines += [f"{name}: {model}" for name, model in run.fallbacks.items()]
     lines += [f"{refusal.series}: no forecast, because {refusal.reason}" for refusal in run.refused]
+    lines += [f"{one.series}: {one.sentence}" for one in doubtful(run.trust)]
     for currency, model in run.models.items():
-        judged = run.accuracy.filter((pl.col(MODEL) == model) & (pl.col(CURRENCY) == currency)).drop_nulls("wape")
+        used = (pl.col(MODEL) == model) & (pl.col(CURRENCY) == currency) & (pl.col(DAYS_AHEAD) == ALL_DAYS)
+        judged = run.accuracy.filter(used).drop_nulls("wape")
         if judged.is_empty():
             lines.append(f"{currency}: the history is too short for a backtest; {model} is not yet judged.")
             continue

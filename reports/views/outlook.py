@@ -95,7 +95,7 @@ def _accuracy(lake: Lake, forecast_id: str, series: str) -> Accuracy | None:
     judged = (
         lake.scan("backtests")
         .filter((pl.col("forecast_id") == forecast_id) & (pl.col("series") == series) & pl.col("chosen"))
-        .filter(pl.col("wape").is_not_null())
+        .filter((pl.col("days_ahead") == "all") & pl.col("wape").is_not_null())
         .select("model", "wape", "coverage80", "coverage95", "origins", "horizon")
         .collect()
     )

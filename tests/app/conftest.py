@@ -214,8 +214,8 @@ def fill(home: Path) -> Path:
     }  # fmt: skip
     judged = [
         {"forecast_id": "f1", "made_at": NOW, "grouping": "total", "series": series, "measure": "effective",
-         "model": "prophet", "chosen": True, "horizon": 30, "origins": 6, "wape": 0.071, "smape": 0.07,
-         "mase": 0.8, "bias": 0.01,
+         "model": "prophet", "chosen": True, "days_ahead": "all", "horizon": 30, "origins": 6,
+         "wape": 0.071, "smape": 0.07, "mase": 0.8, "bias": 0.01,
          "coverage80": 0.82, "coverage95": 0.96}
         for series in ("total",)
     ]  # fmt: skip

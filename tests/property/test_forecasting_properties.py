@@ -128,7 +128,7 @@ def test_changing_the_future_never_changes_a_past_forecast() -> None:
         (fitted,), _ = fit_all([task], workers=1)
         reach = reach_of([fitted], DEFAULT, gaps=(26, 52, 78), newest={"a": 140})
         found.append({name: quantiles(path, reach) for name, path in fitted.paths[140].items()})
-        assert judge([fitted], horizon=30, origins=1).pooled.height == 6
+        assert judge([fitted], horizon=30, origins=1).pooled["model"].n_unique() == 6
     for model, bands in found[0].items():
         for name, expected in bands.items():
             np.testing.assert_array_equal(found[1][model][name], expected, err_msg=f"{model} {name}")

@@ -94,13 +94,13 @@ def test_backtest_figures_are_those_of_the_folds() -> None:
     assert lengths == (220, 220 - STEP_DAYS)
     paths = {length: {DEFAULT: path(110, spread=0.01)} for length in lengths}
     done = judge([Fitted(series(values), 30, paths)], horizon=30, origins=2)
-    (row,) = done.series.to_dicts()
+    (row,) = done.series.filter(pl.col("days_ahead") == "all").to_dicts()
     assert (row["model"], row["chosen"], row["horizon"], row["origins"]) == (DEFAULT, True, 30, 2)
     assert row["wape"] == pytest.approx(0.1)
     assert row["bias"] == pytest.approx(0.1)
     assert row["smape"] == pytest.approx(2 * 10 / 210)
     assert row["coverage95"] == 0.0
-    assert done.pooled["folds"].to_list() == [2]
+    assert done.pooled["folds"].to_list() == [2, 2, 2, 2], "all days, 1 to 7, 8 to 30, to the month's end"
 
 
 def test_models_are_compared_where_both_were_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,8 @@ def test_models_are_compared_where_both_were_fitted(monkeypatch: pytest.MonkeyPa
     ]
     monkeypatch.setattr("forecasting.backtest.choose_model", lambda pooled: "drift")
     done = judge(members, horizon=30, origins=1)
-    assert dict(done.pooled.select("model", "folds").iter_rows()) == {DEFAULT: 1, "drift": 1}
+    pooled = done.pooled.filter(pl.col("days_ahead") == "all")
+    assert dict(pooled.select("model", "folds").iter_rows()) == {DEFAULT: 1, "drift": 1}
     assert dict(done.pooled.select("model", "wins_ratio").iter_rows()) == {DEFAULT: 0.0, "drift": 1.0}
     chosen = done.series.filter(pl.col("chosen")).select("series", "model")
     assert dict(chosen.iter_rows()) == {"alone": DEFAULT, "both": "drift"}
@@ -131,10 +132,13 @@ def test_a_series_too_short_for_an_origin_is_named() -> None:
 
 
 def test_fits_of_a_task_come_back_under_their_cutoffs() -> None:
-    """A flat history falls back at each cutoff, and is fitted nowhere else."""
+    """A flat history falls back at each cutoff, and beside it stands only what a person would say."""
     (fitted,), refused = fit_all([Task(series(np.full(60, 3.0)), 5, (40, 60), compared=(60,))], workers=1)
     assert not refused
-    assert {cutoff: list(paths) for cutoff, paths in fitted.paths.items()} == {40: [DEFAULT], 60: [DEFAULT]}
+    assert {cutoff: list(paths) for cutoff, paths in fitted.paths.items()} == {
+        40: [DEFAULT],
+        60: [DEFAULT, "seasonal_naive", "run_rate_30"],
+    }
 
 
 def pooled(*, folds: int = LEAST_FOLDS, wins: float = 0.7, mase: float, wape: float) -> pl.DataFrame:
