@@ -62,10 +62,25 @@ def backtest(
 ) -> Backtest:
     """The default and its baselines on a frame `series,date,value`, judged from `origins` past days each."""
     usable, refused = read_series(frame)
-    tasks = [task for series in usable if (task := backtest_task(series, horizon=horizon, origins=origins)) is not None]
+    return backtest_series(
+        usable, horizon=horizon, origins=origins, refused=refused, workers=workers, scheduler=scheduler
+    )
+
+
+def backtest_series(
+    series: Sequence[DailySeries],
+    *,
+    horizon: int,
+    origins: int,
+    refused: Sequence[Refusal] = (),
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> Backtest:
+    """The same of series with whatever is known of them; refused: those that could not be read."""
+    tasks = [task for one in series if (task := backtest_task(one, horizon=horizon, origins=origins)) is not None]
     backtested = {task.series.name for task in tasks}
     short = [
-        Refusal(s.name, f"too short for a backtest {horizon} days ahead") for s in usable if s.name not in backtested
+        Refusal(s.name, f"too short for a backtest {horizon} days ahead") for s in series if s.name not in backtested
     ]
     fitted, failed = fit_all(tasks, workers=workers, scheduler=scheduler)
     return judge(fitted, horizon=horizon, origins=origins, refused=[*refused, *short, *failed])

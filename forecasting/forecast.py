@@ -45,7 +45,19 @@ def forecast(
     workers, scheduler: as in finops.execution; the result does not depend on them.
     """
     usable, refused = read_series(frame)
-    tasks = [forecast_task(series, horizon=horizon) for series in usable]
+    return forecast_series(usable, horizon=horizon, refused=refused, workers=workers, scheduler=scheduler)
+
+
+def forecast_series(
+    series: Sequence[DailySeries],
+    *,
+    horizon: int,
+    refused: Sequence[Refusal] = (),
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> Forecast:
+    """The default method on series with whatever is known of them; refused: those that could not be read."""
+    tasks = [forecast_task(one, horizon=horizon) for one in series]
     fitted, failed = fit_all(tasks, workers=workers, scheduler=scheduler)
     graded = trusts(fitted)
     return Forecast(rows_of(fitted), (*refused, *failed), tuple(graded))
