@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 from statistics import NormalDist
 from typing import Final
 
@@ -23,34 +24,43 @@ from forecasting.series import DATE, SERIES, Floats
 PATHS: Final = 400
 WINDOWS_DAYS: Final = (7, 14, 28, 56, 84)
 """Totals of so many days, from the first one ahead, calibrate how errors go together."""
-LEVELS: Final = np.linspace(0, 0.95, 20)
-PRIOR_LEVEL: Final = 0.25
-PRIOR_COMMON: Final = 0.1
+LEVELS: Final = np.linspace(0, 0.9, 19)
+PERSISTENCES: Final = np.array([0, 0.2, 0.4, 0.6, 0.8])
 PRIOR_WEIGHT: Final = 10
-"""The priors count as much as this many past fits, so that one series does not decide."""
+"""The prior counts as much as this many past fits, so that one series does not decide."""
+CALIBRATION_VALUES: Final = 200
+MOST_LIFT: Final = 2.0
 BENDS: Final = np.geomspace(1 / 8, 8, 41)
-"""How far the density between two quantiles may lean to one of them, to bring the mean of a day to its mean."""
+"""How far values between two quantiles may lean to one of them, to bring a day to its mean."""
 
 TOTALS: Final = {"period": pl.String(), "mean": pl.Float64(), **dict.fromkeys(QUANTILES, pl.Float64())}
 
 _NORMAL = NormalDist()
 _LEVELS_OF: Final = {"p025": 0.025, "p05": 0.05, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p95": 0.95, "p975": 0.975}
 _KNOTS: Final = np.array([_NORMAL.inv_cdf(_LEVELS_OF[name]) for name in QUANTILES])
+_MEDIAN: Final = list(QUANTILES).index("p50")
 _CENTRAL_COVERAGE: Final = 0.8
+_CENTRAL_REACH: Final = _NORMAL.inv_cdf((1 + _CENTRAL_COVERAGE) / 2)
 
 
 @dataclass(frozen=True)
 class Dependence:
-    """How errors go together, as shares of variance.
+    """How errors go together.
 
-    level: of the error of the first day ahead, the part that all days share; what the error grows by further ahead is
-    a level that wanders, and the rest is each day's own. common: the part that all series share.
+    level: of the variance of the first day's error, the share that all days have in common; what errors grow by
+    further ahead is a level that wanders. persistence: correlation of the rest with the rest of the day before.
+    common: share of all of it that the series of a portfolio have in common.
     """
 
     level: float
+    persistence: float
     common: float
 
 
+PRIOR: Final = Dependence(level=0.2, persistence=0.3, common=0.1)
+
+
+@cache
 def scores_of(count: int) -> Floats:
     """The normal scores of `count` equally likely values, rising."""
     return np.array([_NORMAL.inv_cdf((k + 0.5) / count) for k in range(count)])
@@ -60,8 +70,9 @@ def day_values(bands: Mapping[str, Floats], mean: Floats, *, count: int = PATHS)
     """Equally likely values of each day, rising, as (count, days): with these quantiles and this mean.
 
     Between two quantiles values run with their normal score; beyond the outer ones on with the slope of the last
-    quantiles, not below 0 where p025 is not. Where p50 and mean differ by more than that gives, values lean towards
-    one end of their interval: t -> t ^ bend, t from 0 to 1 between two quantiles, the same for all of a day.
+    quantiles, not below 0 where p025 is not. A mean above what that gives lifts the values above p975, by up to twice
+    p975 - p50: rare high days. What is left bends the values between each two quantiles towards one of them, t ->
+    t ^ bend with t from 0 to 1, the same for all of a day.
     """
     knots = np.array([bands[name] for name in QUANTILES])
     scores = scores_of(count)
@@ -74,10 +85,13 @@ def day_values(bands: Mapping[str, Floats], mean: Floats, *, count: int = PATHS)
     values[low] = knots[0] + np.outer(scores[low] - _KNOTS[0], (knots[2] - knots[0]) / (_KNOTS[2] - _KNOTS[0]))
     values[low] = np.maximum(values[low], np.minimum(knots[0], 0.0))
     values[high] = knots[-1] + np.outer(scores[high] - _KNOTS[-1], (knots[-1] - knots[-3]) / (_KNOTS[-1] - _KNOTS[-3]))
+    outside = values[low | high].sum(axis=0) + knots[segment].sum(axis=0)
+    missing = mean * count - outside - (steps[segment] * t[:, None]).sum(axis=0)
+    lift = (missing / high.sum()).clip(0, MOST_LIFT * (knots[-1] - knots[_MEDIAN]))
+    values[high] += lift
     # the mean of a day is linear in sums of t ^ bend by segment, so that they are made once for all days
     sums = np.array([np.bincount(segment, t**bend, minlength=len(steps)) for bend in BENDS])
-    fixed = values[low | high].sum(axis=0) + knots[segment].sum(axis=0)
-    means = (fixed + sums @ steps) / count
+    means = (outside + high.sum() * lift + sums @ steps) / count
     bend = np.array([np.interp(-m, -column, BENDS) for m, column in zip(mean, means.T, strict=True)])
     values[inside] = knots[segment] + steps[segment] * t[:, None] ** bend
     found = values.mean(axis=0)
@@ -108,28 +122,23 @@ def dependence_of(
 ) -> Dependence:
     """How errors went together in fits that ended `gaps` days before the cutoff `newest[series]`.
 
-    level: the smallest with which 80 % of past totals over 7, 14, 28 ... days lay in their central 80 % band. common:
-    the mean product of two series' totals over their mean square. Both pooled over all series, with priors of the
-    weight of 10 fits. Only days before the cutoff count.
+    level and persistence: those with which the central 80 % bands of past totals over 7, 14, 28 ... days come nearest
+    to 80 % each. common: the mean product of two series' totals over their mean square. All pooled over the series,
+    beside a prior of the weight of 10 fits. Only days before the cutoff count.
     """
     past = _past_of(portfolio, model, gaps, dict(newest))
-    fits = len(past)
-    if not fits:
-        return Dependence(PRIOR_LEVEL, PRIOR_COMMON)
-    windows = [
-        (one.scores[:days] * one.weights[:days], one.weights[:days], one.growth[:days])
-        for one in past
-        for days in WINDOWS_DAYS
-        if days <= len(one.scores)
-    ]
-    ratios = np.array([_ratios(*window) for window in windows])
-    reach = np.quantile(np.abs(ratios), _CENTRAL_COVERAGE, axis=0)
-    wide_enough = np.flatnonzero(reach <= _NORMAL.inv_cdf((1 + _CENTRAL_COVERAGE) / 2))
-    level = LEVELS[wide_enough[0]] if len(wide_enough) else LEVELS[-1]
-    blended = (fits * np.array([level, _common(past)]) + PRIOR_WEIGHT * np.array([PRIOR_LEVEL, PRIOR_COMMON])) / (
-        fits + PRIOR_WEIGHT
-    )
-    return Dependence(float(blended[0]), float(blended[1]))
+    if not past:
+        return PRIOR
+    misses = np.zeros((len(LEVELS), len(PERSISTENCES)))
+    for days in WINDOWS_DAYS:
+        ratios = [_ratios(one, days) for one in past if days <= len(one.scores)]
+        if ratios:
+            reach = np.quantile(np.abs(ratios), _CENTRAL_COVERAGE, axis=0)
+            misses += len(ratios) * np.log(reach.clip(0.01) / _CENTRAL_REACH) ** 2
+    level, persistence = np.unravel_index(np.argmin(misses), misses.shape)
+    found = np.array([LEVELS[level], PERSISTENCES[persistence], _common(past)])
+    prior = np.array([PRIOR.level, PRIOR.persistence, PRIOR.common])
+    return Dependence(*map(float, (len(past) * found + PRIOR_WEIGHT * prior) / (len(past) + PRIOR_WEIGHT)))
 
 
 def _past_of(portfolio: Sequence[Fitted], model: str, gaps: Sequence[int], newest: dict[str, int]) -> list[_Past]:
@@ -142,8 +151,9 @@ def _past_of(portfolio: Sequence[Fitted], model: str, gaps: Sequence[int], newes
             if path is None or path.model != model:
                 continue
             days = min(gap, fitted.horizon)
-            values = day_values(quantiles(path, reach), path.mean)[:, :days]
-            actual = fitted.series.values[cutoff : cutoff + days]
+            bands = quantiles(path, reach)
+            values = day_values(bands, path.mean, count=CALIBRATION_VALUES)[:, :days]
+            actual = fitted.series.came(cutoff, days, known=cutoff + gap)
             last = fitted.series.start + timedelta(days=cutoff - 1)
             past.append(_Past(last, _scores(actual, values), values.std(axis=0), growth_of(path)[:days]))
     return past
@@ -159,15 +169,24 @@ def _scores(actual: Floats, values: Floats) -> Floats:
     return known
 
 
-def _ratios(parts: Floats, weights: Floats, growth: Floats) -> Floats:
-    """A past total's error over the deviation that each of LEVELS expects of it."""
+def _ratios(past: _Past, days: int) -> Floats:
+    """The error of a total of so many days over its expected deviation, for each of LEVELS x PERSISTENCES."""
+    weights, growth = past.weights[:days], past.growth[:days]
     root = weights / np.sqrt(growth)
-    own = float((root**2).sum())
     later = np.cumsum(root[::-1])[::-1]
     wander = float((np.diff(growth, prepend=1.0) * later**2).sum())
-    variance = LEVELS * later[0] ** 2 + wander + (1 - LEVELS) * own
-    found: Floats = np.divide(parts.sum(), np.sqrt(variance), out=np.zeros(len(LEVELS)), where=variance > 0)
+    own = np.array([root @ ties[:days, :days] @ root for ties in _ties()])
+    variance = LEVELS[:, None] * later[0] ** 2 + wander + np.outer(1 - LEVELS, own)
+    error = float((past.scores[:days] * weights).sum())
+    found: Floats = np.divide(error, np.sqrt(variance), out=np.zeros(variance.shape), where=variance > 0)
     return found
+
+
+@cache
+def _ties() -> Floats:
+    """Correlation of the days' own errors, persistence ^ |j - k|, for each of PERSISTENCES."""
+    apart = np.abs(np.subtract.outer(np.arange(WINDOWS_DAYS[-1]), np.arange(WINDOWS_DAYS[-1])))
+    return np.array([np.power(persistence, apart) for persistence in PERSISTENCES])
 
 
 def _common(past: Sequence[_Past]) -> float:
@@ -182,7 +201,7 @@ def _common(past: Sequence[_Past]) -> float:
         pairs += len(total) * (len(total) - 1)
         squares += float((total**2).sum())
         count += len(total)
-    return float(np.clip((products / pairs) / (squares / count), 0, 0.9)) if pairs and squares else PRIOR_COMMON
+    return float(np.clip((products / pairs) / (squares / count), 0, 0.9)) if pairs and squares else PRIOR.common
 
 
 # ------------------------------------------------------------------------------------------------------------ sampling
@@ -210,13 +229,20 @@ def sample(values: Floats, growth: Floats, dependence: Dependence, *, name: str,
     half = (count + 1) // 2
     own, common = _normals(f"{name}\n{cutoff}", half, days), _normals(f"{cutoff}", half, days)
     draws = np.sqrt(dependence.common) * common + np.sqrt(1 - dependence.common) * own
-    start, wander, noise = draws[:, 0], draws[:, 1 : days + 1], draws[:, days + 1 :]
-    level = np.sqrt(dependence.level) * start[:, None] + np.cumsum(
-        np.sqrt(np.diff(growth, prepend=1.0)) * wander, axis=1
-    )
-    score = level + np.sqrt(1 - dependence.level) * noise
+    start, wander, own_days = draws[:, 0], draws[:, 1 : days + 1], draws[:, days + 1 :]
+    level = np.sqrt(dependence.level) * start[:, None]
+    level = level + np.cumsum(np.sqrt(np.diff(growth, prepend=1.0)) * wander, axis=1)
+    score = level + np.sqrt(1 - dependence.level) * _persistent(own_days, dependence.persistence)
     ranks = np.argsort(np.argsort(np.concatenate([score, -score])[:count], axis=0, kind="stable"), axis=0)
     return np.take_along_axis(values, ranks, axis=0)
+
+
+def _persistent(draws: Floats, persistence: float) -> Floats:
+    """Each day's draw tied to the day before, of variance 1."""
+    tied = draws.copy()
+    for day in range(1, draws.shape[1]):
+        tied[:, day] = persistence * tied[:, day - 1] + np.sqrt(1 - persistence**2) * draws[:, day]
+    return tied
 
 
 def _normals(seed: str, count: int, days: int) -> Floats:
