@@ -6,9 +6,10 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from finops.errors import ConfigError
+from finops.schema import SHORT_NAMES
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -26,7 +27,20 @@ class Company(_Record):
     name: str = "Our company"
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "USD"
     countries: tuple[str, ...] = ()
-    """ISO 3166 codes; their holidays are known to the forecasts."""
+    """ISO 3166 codes of countries or parts of them (US, DE-BY); their public holidays are known to the forecasts."""
+
+    @field_validator("countries")
+    @classmethod
+    def _have_holidays(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
+        from holidays import country_holidays  # only homes that name a country need it
+
+        for code in codes:
+            country, _, part = code.partition("-")
+            try:
+                country_holidays(country, subdiv=part or None)
+            except NotImplementedError as error:
+                raise ValueError(f"the public holidays of {code} are not known; codes are like US or DE-BY") from error
+        return codes
 
 
 class LakeLocation(_Record):
@@ -281,13 +295,35 @@ class Forecasting(_Record):
 
 
 class Event(_Record):
-    """Something with a date that moves cost: a launch, a price change, a commitment's start, an incident."""
+    """Something with a date that moves cost; forecasts and anomalies know it.
+
+    ratio: cost after over cost before, of what `where` names. amount: what a day costs more, in the company's currency,
+    of a launch or a planned run. end: the last day. announced: since when it is known; no backtest uses it before.
+    """
 
     date: dt.date
     end: dt.date | None = None
-    kind: Literal["launch", "price_change", "commitment", "incident", "other"]
+    kind: Literal["launch", "price_change", "commitment", "incident", "planned_run", "other"]
     name: str
     where: dict[str, str] = {}
+    ratio: Annotated[float, Field(gt=0, le=100)] | None = None
+    amount: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    announced: dt.date | None = None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Event":
+        if self.end is not None and self.end < self.date:
+            raise ValueError(f"it ends on {self.end}, before it begins on {self.date}")
+        unknown = [word for word in self.where if word not in SHORT_NAMES]
+        if unknown:
+            raise ValueError(f"where has no dimension {', '.join(unknown)}; one of {', '.join(SHORT_NAMES)}")
+        if self.ratio is not None and self.amount is not None:
+            raise ValueError("it has a ratio and an amount; give one of them")
+        if self.ratio is not None and self.kind in ("incident", "planned_run"):
+            raise ValueError(f"a ratio says nothing of the kind {self.kind}")
+        if self.amount is not None and self.kind in ("incident", "price_change", "commitment"):
+            raise ValueError(f"an amount says nothing of the kind {self.kind}; give a ratio, or nothing")
+        return self
 
 
 class Optimization(_Record):
