@@ -36,6 +36,15 @@ OF_PRICE: Final = ("price_change", "commitment", "incident", "other")
 WEEK: Final = 7
 
 
+def with_volume(series: DailySeries, used: DailySeries) -> DailySeries:
+    """The series with the values of another as its volume, day by day."""
+    volume = np.full(len(series.values), np.nan)
+    days = (used.days() - series.days()[0]).astype(np.int64)
+    within = (days >= 0) & (days < len(volume))
+    volume[days[within]] = used.values[within]
+    return replace(series, volume=volume)
+
+
 def price_x_volume(series: DailySeries, *, horizon: int, path_of: Callable[..., "Path"]) -> "Path | None":
     """The path of volume x price; None where volume does not explain cost, or cost alone does better.
 

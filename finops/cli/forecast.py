@@ -1,7 +1,8 @@
 """`finops forecast`, `finops backtest` and `finops track-record`: what is to come, and how good that has been."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date as date_type
 from pathlib import Path
 from typing import Annotated
 
@@ -10,20 +11,30 @@ import typer
 
 from finops.cli.session import Format, Session, conditions, session
 from finops.errors import CallError, InputError
-from finops.pipeline.histories import daily_series
+from finops.pipeline.histories import Selection, daily_series
+from finops.pipeline.known import with_known
 from finops.pipeline.track_record import track_record
 from finops.schema import COSTS
-from forecasting.backtest import POOLED, backtest
+from forecasting.backtest import POOLED, backtest_series
+from forecasting.drivers import with_volume
+from forecasting.events import Event
 from forecasting.files import read_csv
-from forecasting.forecast import forecast
+from forecasting.forecast import forecast_series
 from forecasting.metrics import ALL_DAYS, DAYS_AHEAD
-from forecasting.series import DATE, SERIES, VALUE, Refusal
+from forecasting.series import DATE, SERIES, VALUE, DailySeries, Refusal, read_series
 from forecasting.trust import doubtful
 
 File = Annotated[Path | None, typer.Option("--csv", help="Forecast this file instead of the lake.", metavar="FILE")]
 DateColumn = Annotated[str | None, typer.Option("--date", help="The file's column of days, YYYY-MM-DD.", metavar="C")]
 ValueColumn = Annotated[str | None, typer.Option("--value", help="The file's column of values.", metavar="C")]
 IdColumn = Annotated[str | None, typer.Option("--id", help="The file's column that names the series.", metavar="C")]
+VolumeColumn = Annotated[
+    str | None, typer.Option("--volume", help="The file's column of what the cost is for: tokens, hours.", metavar="C")
+]
+Events = Annotated[
+    list[str] | None,
+    typer.Option("--event", help="Price after over before, from a day on; repeat for more.", metavar="DATE=RATIO"),
+]
 By = Annotated[str, typer.Option(help="One series for each value of these: team,purpose.", metavar="COL,…")]
 Where = Annotated[
     list[str] | None, typer.Option(help="Only these charges; repeat for more: provider=AWS.", metavar="COL=VALUE")
@@ -31,6 +42,7 @@ Where = Annotated[
 Horizon = Annotated[int | None, typer.Option(help="Days ahead.", metavar="DAYS")]
 Cost = Annotated[str, typer.Option(help=f"{', '.join(COSTS)}.")]
 LONGEST_HORIZON_DAYS = 730
+LARGEST_RATIO = 100
 
 
 def register(app: typer.Typer) -> None:
@@ -46,6 +58,8 @@ def show_forecast(
     date: DateColumn = None,
     value: ValueColumn = None,
     series: IdColumn = None,
+    volume: VolumeColumn = None,
+    event: Events = None,
     by: By = "",
     horizon: Horizon = None,
     where: Where = None,
@@ -54,9 +68,11 @@ def show_forecast(
     """Daily forecast with quantiles, from the lake or from any CSV; `mean` is the column that adds up."""
     current = session(context)
     days = _days(current, horizon)
-    given = _input(current, csv, (date, value, series), by, where or [], cost)
+    given = _input(current, csv, (date, value, series, volume), by, where or [], cost).with_events(event or [])
     execution = current.config.execution
-    made = forecast(given.frame, horizon=days, workers=execution.workers, scheduler=execution.scheduler)
+    made = forecast_series(
+        given.series, horizon=days, refused=given.refused, workers=execution.workers, scheduler=execution.scheduler
+    )
     if made.rows.is_empty():
         raise _nothing(given.source, made.refused)
     for name, model in made.fallbacks.items():
@@ -83,6 +99,8 @@ def show_backtest(
     date: DateColumn = None,
     value: ValueColumn = None,
     series: IdColumn = None,
+    volume: VolumeColumn = None,
+    event: Events = None,
     by: By = "",
     horizon: Horizon = None,
     where: Where = None,
@@ -95,9 +113,12 @@ def show_backtest(
     count = current.config.forecast.origins if origins is None else origins
     if count < 1:
         raise CallError(f"--origins {count}", expected="at least 1", next_step="give 1 or more")
-    given = _input(current, csv, (date, value, series), by, where or [], cost)
+    given = _input(current, csv, (date, value, series, volume), by, where or [], cost).with_events(event or [])
     execution = current.config.execution
-    done = backtest(given.frame, horizon=days, origins=count, workers=execution.workers, scheduler=execution.scheduler)
+    done = backtest_series(
+        given.series, horizon=days, origins=count, refused=given.refused,
+        workers=execution.workers, scheduler=execution.scheduler,
+    )  # fmt: skip
     if done.series.is_empty():
         raise _nothing(given.source, done.refused)
     _say_refusals(current, done.refused)
@@ -135,25 +156,53 @@ def show_track_record(context: typer.Context) -> None:
 
 @dataclass(frozen=True)
 class _Input:
-    """Rows `series,date,value` to forecast, what to call them, and what else the JSON document says of them."""
+    """Series to forecast, those that cannot be, what to call them, and what else the JSON document says of them."""
 
-    frame: pl.DataFrame
+    series: Sequence[DailySeries]
+    refused: Sequence[Refusal]
     source: str
     about: Mapping[str, object] = field(default_factory=dict)
+
+    def with_events(self, events: list[str]) -> "_Input":
+        """The same with price changes that were named on the command line."""
+        changes = [_price_change(text) for text in events]
+        # what is named now is known on the series' last day, and was not before its own
+        named = [
+            replace(one, events=(*one.events, *(replace(e, known_from=min(e.start, one.end)) for e in changes)))
+            for one in self.series
+        ]
+        return replace(self, series=named)
+
+
+def _price_change(text: str) -> Event:
+    day, _, ratio = text.partition("=")
+    try:
+        start, factor = date_type.fromisoformat(day.strip()), float(ratio)
+    except ValueError:
+        start, factor = date_type.min, 0.0
+    if not 0 < factor <= LARGEST_RATIO:
+        raise CallError(
+            f"--event {text}",
+            expected="a day and the price after it over the one before, like 2026-12-01=0.8",
+            next_step="correct it",
+        )
+    return Event(f"price from {start}", "price_change", start, ratio=factor)
 
 
 def _input(
     current: Session,
     csv: Path | None,
-    columns: tuple[str | None, str | None, str | None],
+    columns: tuple[str | None, str | None, str | None, str | None],
     by: str,
     where: list[str],
     cost: str,
 ) -> _Input:
-    date, value, series = columns
+    date, value, series, volume = columns
     if csv is None:
         if any(columns):
-            raise CallError("--date, --value or --id without --csv", expected="--csv FILE", next_step="name the file")
+            raise CallError(
+                "--date, --value, --id or --volume without --csv", expected="--csv FILE", next_step="name the file"
+            )
         return _lake_input(current, by, where, cost)
     if by or where:
         raise CallError("--by or --where with --csv", expected="--id C", next_step="name the file's column of series")
@@ -163,7 +212,13 @@ def _input(
             expected="the file's column of days and its column of values",
             next_step="add --date C --value C",
         )
-    return _Input(read_csv(csv, date=date, value=value, series=series), str(csv))
+    found, refused = read_series(read_csv(csv, date=date, value=value, series=series))
+    if volume is not None:
+        used = read_csv(csv, date=date, value=volume, series=series)
+        volumes = {one.name: one for one in read_series(used)[0]}
+        own = {one.name: volumes.get(volume if series is None else one.name) for one in found}
+        found = [one if (its := own[one.name]) is None else with_volume(one, its) for one in found]
+    return _Input(found, refused, str(csv))
 
 
 def _lake_input(current: Session, by: str, where: list[str], cost: str) -> _Input:
@@ -178,10 +233,12 @@ def _lake_input(current: Session, by: str, where: list[str], cost: str) -> _Inpu
     first, last = min(history.cutoffs.values()), max(history.cutoffs.values())
     span = f"{first}" if first == last else f"days from {first} to {last}, by series"
     current.say(f"Billed in full to {span}: each forecast starts on the day after.")
-    frame = history.rows.select(SERIES, DATE, pl.col(VALUE).cast(pl.Float64))
+    series, refused = read_series(history.rows.select(SERIES, DATE, VALUE))
+    selection = Selection(tuple(names), conditions(where), cost, None)
+    series = with_known(current.config, current.lake, series, selection=selection, groupings=[names])
     about = {"cost": cost, "cutoffs": dict(history.cutoffs), "currencies": dict(history.currencies)}
     units = ", ".join(sorted(set(history.currencies.values())))
-    return _Input(frame, f"{cost} cost in {units}", about)
+    return _Input(series, refused, f"{cost} cost in {units}", about)
 
 
 def _days(current: Session, horizon: int | None) -> int:
