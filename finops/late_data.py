@@ -135,7 +135,12 @@ def completed(late: pl.DataFrame, curves: pl.DataFrame, own: pl.DataFrame, gener
         .sort(SERIES, DATE)
     )
     # a day after one that is not known would leave a hole
-    reached = days.filter((pl.col("_unknown") == 0).cum_prod().over(SERIES, order_by=DATE).cast(pl.Boolean))
+    reached = days.filter(
+        ((pl.col("_unknown") == 0) & ((pl.col("mean") != 0) | ~pl.col("is_estimated")))
+        .cum_prod()
+        .over(SERIES, order_by=DATE)
+        .cast(pl.Boolean)
+    )
     return reached.select(
         SERIES, DATE, "is_estimated", "mean",
         *(_quantile(p).clip(lower_bound=pl.col("floor")).alias(name) for name, p in QUANTILES.items()),

@@ -53,7 +53,7 @@ def reach_of(portfolio: Sequence[Fitted], model: str, *, gaps: Sequence[int], ne
 
 def _collect(ratios: list[list[Floats]], fitted: Fitted, path: Path, cutoff: int, gap: int) -> None:
     days = min(gap, fitted.horizon)
-    z = np.arcsinh(fitted.series.values[cutoff : cutoff + days] / path.unit)
+    z = np.arcsinh(fitted.series.came(cutoff, days, known=cutoff + gap) / path.unit)
     usable = ~np.isnan(z) & (path.spread[:days] > 0)
     found = np.abs(z - path.center[:days])[usable] / path.spread[:days][usable]
     buckets = bucket_of(np.arange(1, days + 1))[usable]

@@ -79,6 +79,13 @@ class DailySeries:
         estimated = max(0, self.estimated - (len(self.values) - length))
         return replace(self, values=self.values[:length], vintages=(), estimated=estimated, volume=volume)
 
+    def came(self, cutoff: int, days: int, *, known: int) -> Floats:
+        """What was billed on `days` days from `cutoff` on, as it stood when `known` days were; the rest is missing."""
+        then = self.known_at(known)
+        at = cutoff - (then.start - self.start).days
+        billed = then.billed[max(0, at) : max(0, at + days)]
+        return np.concatenate([np.full(min(days, max(0, -at)), np.nan), billed])
+
     def last(self, days: int) -> "DailySeries":
         """The newest `days` days, or all of a shorter series."""
         dropped = max(0, len(self.values) - days)
