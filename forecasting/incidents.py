@@ -175,7 +175,7 @@ class _Search:
 
     def _excess(self, day: int) -> Floats:
         """Each finest part's cost of the day less its usual one by weekday."""
-        usual = _weekly(self.costs.values, self.costs.days, day)
+        usual = usual_week(self.costs.values, self.costs.days, day)
         return np.asarray(self.costs.values[day] - usual[_weekday(self.costs.days[day])])
 
     def _is_told(self, part: Part, day: int, excess: Floats) -> bool:
@@ -252,7 +252,7 @@ class _Search:
         return part
 
     def _incident(self, part: Part, day: int, score: float, excess: Floats) -> Incident:
-        own = _weekly(self.costs.values[:, part.members].sum(axis=1), self.costs.days, day)
+        own = usual_week(self.costs.values[:, part.members].sum(axis=1), self.costs.days, day)
         amount = float(excess[part.members].sum())
         sign = 1 if amount > 0 else -1
         first = day
@@ -361,7 +361,7 @@ def _weekdays(days: Days) -> NDArray[np.int64]:
     return (days.astype("datetime64[D]").astype(np.int64) + 3) % 7
 
 
-def _weekly(values: Floats, days: Days, day: int) -> Floats:
+def usual_week(values: Floats, days: Days, day: int) -> Floats:
     """The usual cost of each weekday and column: the median of its last four."""
     past, weekdays = values[max(0, day - 7 * WEEKS) : day], _weekdays(days[max(0, day - 7 * WEEKS) : day])
     return np.stack([np.median(past[weekdays == w], axis=0) for w in range(7)])

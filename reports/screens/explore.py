@@ -23,10 +23,6 @@ FIRST, SECOND, CELL, TABLE, OPEN, PAGE = (
 )  # fmt: skip
 PART: Final = "part"
 NOTHING: Final = ""
-SHOWN: Final = (
-    charges.FIRST_DAY, spend.COST, "service", "description", "source_file", "source_row", "classified_by", "resource",
-)  # fmt: skip
-"""What the page shows of a charge; its file has the rest."""
 ROWS_OFFERED: Final = 200
 
 Cell = tuple[tuple[str, Value], ...]
@@ -139,7 +135,7 @@ def _detail(page: Page, cell: Cell) -> None:
     found = page.compute(charges.charges, scope, page=at - 1)
     held = spend.summed(found.totals)
     parts.table(
-        found.rows.select(SHOWN), key="explore_charges", file="charges.csv",
+        found.rows.select(charges.BRIEF), key="explore_charges", file="charges.csv",
         money={spend.COST: f"Cost in the period, {page.currency}"},
         total=(f"{found.count:,} charges", held, page.currency),
         download=lambda: charges.all_charges(page.lake, scope),

@@ -100,6 +100,11 @@ def add(name: str, value: Value) -> None:
         st.session_state[MORE] = {**more(), name: (value,)}
 
 
+def widen() -> None:
+    """Take every filter off, and take all days; for callbacks."""
+    st.session_state.update({PERIOD: "all", AI: False, MORE: {}, **{_key(name): [] for name in OFFERED}})
+
+
 def _drop(name: str) -> None:
     st.session_state[MORE] = {k: v for k, v in more().items() if k != name}
 

@@ -13,7 +13,18 @@ from deltalake.exceptions import DeltaError
 from finops.config import load_config
 from finops.errors import FinopsError, LakeError
 from finops.store import Lake
-from reports.screens import explore, filters, outlook, overview, parts, reconciliation, scenarios, tokens, variance
+from reports.screens import (
+    anomalies,
+    explore,
+    filters,
+    outlook,
+    overview,
+    parts,
+    reconciliation,
+    scenarios,
+    tokens,
+    variance,
+)
 from reports.screens.page import Page, computed, current_look
 from reports.views.movement import coverage
 
@@ -23,8 +34,9 @@ SCREENS: Final[dict[str, tuple[str, str, Render]]] = {
     "overview": ("Overview", ":material/monitoring:", overview.render),
     "explore": ("Explore", ":material/search:", explore.render),
     "variance": ("Variance", ":material/waterfall_chart:", variance.render),
+    "anomalies": ("Anomalies", ":material/notification_important:", anomalies.render),
     "tokens": ("Tokens", ":material/token:", tokens.render),
-    "forecast": ("Forecast", ":material/trending_up:", outlook.render),
+    "forecast": ("Forecast and Budget", ":material/trending_up:", outlook.render),
     "scenarios": ("Scenarios", ":material/compare_arrows:", scenarios.render),
     "data": ("Data", ":material/fact_check:", reconciliation.render),
 }

@@ -30,9 +30,6 @@ AGAINST_NAMES: Final = {
     pipeline.BUDGET: "Budget", pipeline.PRIOR: "The period before", pipeline.FORECAST: "Forecast",
 }  # fmt: skip
 GROUPS: Final = (s.TEAM, s.USE_CASE, s.SERVICE_PROVIDER_NAME, s.SERVICE_NAME, s.MODEL_ID, s.PURPOSE)
-SHOWN: Final = (
-    charges.FIRST_DAY, COST, "service", "description", "source_file", "source_row", "classified_by", "resource",
-)  # fmt: skip
 LARGEST_STEPS: Final = 3
 PARTS_OFFERED: Final = 100
 
@@ -213,7 +210,7 @@ def _charges(page: Page, found: Variance, row: dict[str, Any]) -> None:
             behind = page.compute(charges.charges, mine)
             held = spend.summed(behind.totals)
             parts.table(
-                behind.rows.select(SHOWN), key=f"variance_charges_{end}", file=f"charges_{end}.csv",
+                behind.rows.select(charges.BRIEF), key=f"variance_charges_{end}", file=f"charges_{end}.csv",
                 money={COST: f"Cost in the period, {row[s.BILLING_CURRENCY]}"},
                 total=(f"{behind.count:,} charges", held, row[s.BILLING_CURRENCY]),
                 download=partial(charges.all_charges, page.lake, mine),

@@ -21,6 +21,8 @@ _SHOWN: Final = {
     "period": s.BILLING_PERIOD, "source_file": s.SOURCE_FILE, "source_row": s.SOURCE_ROW, "charge_id": s.CHARGE_ID,
 }  # fmt: skip
 """The columns of a charge as its page shows them."""
+BRIEF: Final = (FIRST_DAY, COST, "service", "description", "source_file", "source_row", "classified_by", "resource")
+"""What a page shows of a charge; its file has the rest."""
 
 
 @dataclass(frozen=True)

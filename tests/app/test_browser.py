@@ -32,8 +32,9 @@ QUESTIONS = {
     "Overview": "What are we spending on AI?",
     "Explore": "Where does the money go?",
     "Variance": "Why did the cost change?",
+    "Anomalies": "What was unusual?",
     "Tokens": "What do our tokens cost, and why did it change?",
-    "Forecast": "Where will the month land?",
+    "Forecast and Budget": "Where will the month land?",
     "Scenarios": "Where should it run?",
     "Data": "Can I trust these figures?",
 }
@@ -108,7 +109,10 @@ def choose(page: Page, label: str, value: str) -> None:
 
 def test_each_page_opens_and_draws_its_charts(page: Page) -> None:
     """Each page shows its question, an error on none, and charts where it has some."""
-    charts = {"Overview": 3, "Explore": 1, "Variance": 1, "Tokens": 5, "Forecast": 1, "Scenarios": 4, "Data": 1}
+    charts = {
+        "Overview": 3, "Explore": 1, "Variance": 1, "Anomalies": 0, "Tokens": 5, "Forecast and Budget": 1,
+        "Scenarios": 4, "Data": 1,
+    }  # fmt: skip
     for name, question in QUESTIONS.items():
         page.get_by_role("link", name=name).click()
         ready(page, question)

@@ -32,6 +32,7 @@ QUESTIONS = {
     "overview": "What are we spending on AI?",
     "explore": "Where does the money go?",
     "variance": "Why did the cost change?",
+    "anomalies": "What was unusual?",
     "tokens": "What do our tokens cost, and why did it change?",
     "forecast": "Where will the month land?",
     "scenarios": "Where should it run?",
@@ -122,12 +123,15 @@ def test_the_app_serves_the_home_of_the_environment(at_home: Path) -> None:
     assert app.title[0].value == QUESTIONS["overview"]
 
 
-@pytest.mark.parametrize("screen", ["forecast", "scenarios"])
+@pytest.mark.parametrize("screen", ["anomalies", "forecast", "scenarios"])
 def test_a_part_without_data_names_its_command(bills_only: Path, screen: str) -> None:
-    """With bills but no forecasts and plans, their pages say which command makes them."""
+    """With bills but no anomalies, forecasts and plans, their pages say which command makes them."""
     app = opened(bills_only, screen)
     assert not app.exception
-    assert [c.value for c in app.code] == [{"forecast": "finops forecast", "scenarios": "finops scenario new"}[screen]]
+    command = {
+        "anomalies": "finops anomalies", "forecast": "finops forecast", "scenarios": "finops scenario new",
+    }[screen]  # fmt: skip
+    assert [c.value for c in app.code] == [command]
 
 
 # --- overview
