@@ -1,6 +1,6 @@
 """`finops forecast`, `finops backtest` and `finops track-record`: what is to come, and how good that has been."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date as date_type
 from pathlib import Path
@@ -13,13 +13,16 @@ from finops.cli.session import Format, Session, conditions, session
 from finops.errors import CallError, InputError
 from finops.pipeline.histories import Selection, daily_series
 from finops.pipeline.known import with_known
+from finops.pipeline.late_days import Completed, completed
 from finops.pipeline.track_record import track_record
+from finops.pipeline.vintages import Past
 from finops.schema import COSTS
-from forecasting.backtest import POOLED, backtest_series
+from forecasting.backtest import POOLED, backtest_series, backtest_task
 from forecasting.drivers import with_volume
 from forecasting.events import Event
 from forecasting.files import read_csv
-from forecasting.forecast import forecast_series
+from forecasting.fits import Task
+from forecasting.forecast import forecast_series, forecast_task
 from forecasting.metrics import ALL_DAYS, DAYS_AHEAD
 from forecasting.series import DATE, SERIES, VALUE, DailySeries, Refusal, read_series
 from forecasting.trust import doubtful
@@ -70,8 +73,9 @@ def show_forecast(
     days = _days(current, horizon)
     given = _input(current, csv, (date, value, series, volume), by, where or [], cost).with_events(event or [])
     execution = current.config.execution
+    as_known = given.as_it_stood(lambda one: forecast_task(one, horizon=days))
     made = forecast_series(
-        given.series, horizon=days, refused=given.refused, workers=execution.workers, scheduler=execution.scheduler
+        as_known, horizon=days, refused=given.refused, workers=execution.workers, scheduler=execution.scheduler
     )
     if made.rows.is_empty():
         raise _nothing(given.source, made.refused)
@@ -80,8 +84,9 @@ def show_forecast(
     for one in doubtful(made.trust):
         current.say(f"{one.series}: {one.sentence}")
     _say_refusals(current, made.refused)
+    _say_estimated(current, given.recent)
     current.show(
-        made.rows,
+        given.recent.before(made.rows),
         title=f"Forecast of {given.source}",
         document={
             "horizon_days": days,
@@ -115,9 +120,10 @@ def show_backtest(
         raise CallError(f"--origins {count}", expected="at least 1", next_step="give 1 or more")
     given = _input(current, csv, (date, value, series, volume), by, where or [], cost).with_events(event or [])
     execution = current.config.execution
+    as_known = given.as_it_stood(lambda one: backtest_task(one, horizon=days, origins=count))
     done = backtest_series(
-        given.series, horizon=days, origins=count, refused=given.refused,
-        workers=execution.workers, scheduler=execution.scheduler,
+        as_known, horizon=days, origins=count, refused=given.refused, workers=execution.workers,
+        scheduler=execution.scheduler,
     )  # fmt: skip
     if done.series.is_empty():
         raise _nothing(given.source, done.refused)
@@ -156,12 +162,24 @@ def show_track_record(context: typer.Context) -> None:
 
 @dataclass(frozen=True)
 class _Input:
-    """Series to forecast, those that cannot be, what to call them, and what else the JSON document says of them."""
+    """Series to forecast, those that cannot be, what to call them, and what else the JSON document says of them.
+
+    recent: their days that are billed in part. past: the history of the lake that they are from.
+    """
 
     series: Sequence[DailySeries]
     refused: Sequence[Refusal]
     source: str
     about: Mapping[str, object] = field(default_factory=dict)
+    recent: Completed = field(default_factory=Completed)
+    past: Past | None = None
+
+    def as_it_stood(self, task: Callable[[DailySeries], Task | None]) -> Sequence[DailySeries]:
+        """The series with what was known of them at the past cutoffs that a task fits."""
+        if self.past is None:
+            return self.series
+        tasks = [task(one) or Task(one, 1, ()) for one in self.series]
+        return [one.series for one in self.past.as_it_stood(tasks)]
 
     def with_events(self, events: list[str]) -> "_Input":
         """The same with price changes that were named on the command line."""
@@ -235,10 +253,17 @@ def _lake_input(current: Session, by: str, where: list[str], cost: str) -> _Inpu
     current.say(f"Billed in full to {span}: each forecast starts on the day after.")
     series, refused = read_series(history.rows.select(SERIES, DATE, VALUE))
     selection = Selection(tuple(names), conditions(where), cost, None)
-    series = with_known(current.config, current.lake, series, selection=selection, groupings=[names])
-    about = {"cost": cost, "cutoffs": dict(history.cutoffs), "currencies": dict(history.currencies)}
+    past = Past(current.lake, selection, [names])
+    recent = completed(past, series, [history])
+    series = with_known(current.config, current.lake, recent.series, selection=selection, groupings=[names])
+    about = {
+        "cost": cost,
+        "cutoffs": dict(history.cutoffs),
+        "currencies": dict(history.currencies),
+        "as_it_stood_from": past.known_from,
+    }
     units = ", ".join(sorted(set(history.currencies.values())))
-    return _Input(series, refused, f"{cost} cost in {units}", about)
+    return _Input(series, refused, f"{cost} cost in {units}", about, recent, past)
 
 
 def _days(current: Session, horizon: int | None) -> int:
@@ -257,6 +282,13 @@ def _nothing(source: str, refused: tuple[Refusal, ...]) -> InputError:
         expected="at least one series with one value a day",
         next_step="correct the data, or shorten --horizon",
     )
+
+
+def _say_estimated(current: Session, recent: Completed) -> None:
+    days = recent.rows.group_by(SERIES).agg(pl.len(), pl.col(DATE).max()).sort(SERIES)
+    for name, count, last in days.iter_rows():
+        to = f"the day to {last} is" if count == 1 else f"{count} days to {last} are"
+        current.say(f"{name}: {to} billed in part; completed by how late their sources' cost came so far.")
 
 
 def _say_refusals(current: Session, refused: tuple[Refusal, ...]) -> None:

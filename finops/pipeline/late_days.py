@@ -1,7 +1,7 @@
 """Recent days of the lake's series that are billed in part, completed by how late their sources' cost came so far."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Final
@@ -29,8 +29,8 @@ _MONEY: Final = pl.col(s.BILLING_CURRENCY).alias(CURRENCY)
 class Completed:
     """Series whose last days are estimated where that can be told; those after each cutoff are also forecast rows."""
 
-    series: tuple[DailySeries, ...]
-    rows: pl.DataFrame
+    series: tuple[DailySeries, ...] = ()
+    rows: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=OUTPUT))
 
     def before(self, forecast: pl.DataFrame) -> pl.DataFrame:
         """The estimated days and then a forecast that follows on them: as many rows a series as the forecast has."""
@@ -48,7 +48,7 @@ def completed(past: Past, series: Sequence[DailySeries], histories: Iterable[His
     """
     lags = Lags(past)
     if lags.curves.is_empty():
-        return Completed(tuple(series), pl.DataFrame(schema=OUTPUT))
+        return Completed(tuple(series))
     found = pl.concat([lags.days(by, one) for by, one in zip(past.groupings, histories, strict=True)])
     by_name = {str(name): part for (name,), part in found.group_by([SERIES], maintain_order=True)}
     longer = tuple(_longer(one, by_name[one.name]) if one.name in by_name else one for one in series)
