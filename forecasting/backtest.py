@@ -201,7 +201,7 @@ class _Rows:
     def add(self, series: DailySeries, length: int, model: str, path: Path, reach: Reach, *, calibrated: bool) -> None:
         """What `path` said of the days after the first `length` ones of a series, beside what they came to."""
         bands = quantiles(path, reach)
-        scale = seasonal_scale(series.values[:length])
+        scale = seasonal_scale(series.known_at(length).values)
         came = series.billed[length : length + len(path.mean)]
         columns = {
             DATE: series.days()[length : length + len(came)], LEAD: np.arange(1, len(came) + 1), ACTUAL: came,

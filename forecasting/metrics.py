@@ -22,6 +22,7 @@ LABELS: Final = (ALL_DAYS, *(f"{first}-{last}" for first, last in LEADS), *PERIO
 """Every value of days_ahead, in the order of reading."""
 FIGURES: Final = ("wape", "smape", "mase", "bias", "coverage80", "coverage95", "interval_score80")
 NOMINAL: Final = {"coverage80": 0.80, "coverage95": 0.95}
+"""What coverage should come to."""
 BANDS: Final = ("p025", "p10", "p50", "p90", "p975")
 SEASON_DAYS: Final = 7
 LEAD, ACTUAL, MEAN, SCALE, CALIBRATED = "lead", "actual", "mean", "scale", "calibrated"
@@ -85,14 +86,14 @@ def _total_sums() -> list[pl.Expr]:
     ]
 
 
-def pool(folds: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+def pool(folds: pl.DataFrame, keys: Sequence[str], *, labels: Sequence[str] = LABELS) -> pl.DataFrame:
     """The figures of the folds of each combination of keys, which may be none: `keys, days_ahead, folds, FIGURES`.
 
     WAPE and bias are ratios of sums, so pool what is in one currency; coverage is the share of days; the scaled figures
-    are means over folds. Rows come by keys, then in the order of LABELS.
+    are means over folds. Rows come by keys, then in the order of the labels.
     """
     size, banded = pl.col("size").sum(), pl.col("banded").sum()
-    order = pl.col(DAYS_AHEAD).replace_strict({label: at for at, label in enumerate(LABELS)}, return_dtype=pl.Int64)
+    order = pl.col(DAYS_AHEAD).replace_strict({label: at for at, label in enumerate(labels)}, return_dtype=pl.Int64)
     return (
         folds.group_by(*keys, DAYS_AHEAD, maintain_order=True)
         .agg(

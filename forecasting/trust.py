@@ -161,7 +161,8 @@ def recent_step(values: Floats) -> tuple[int, float] | None:
     and the day before them does not.
     """
     n = len(values)
-    for days in range(LEAST_STEP_DAYS, min(STEP_DAYS, n - 28) + 1):
+    # the longest first: a shorter one would be held against weeks that the new level is part of
+    for days in range(min(STEP_DAYS, n - 28), LEAST_STEP_DAYS - 1, -1):
         weeks, after = values[n - days - 28 : n - days].reshape(4, 7), values[n - days :]
         if np.isnan(weeks).any() or np.isnan(after).any():
             continue

@@ -121,7 +121,8 @@ def test_a_track_record_without_forecasts_says_how_to_get_one(finops: Run) -> No
     """An empty table with its columns, and the next step on stderr."""
     out = finops("track-record")
     assert out.splitlines() == [
-        "grouping,series,currency,measure,model,days_ahead,forecasts,days,wape,bias,coverage80,coverage95"
+        "grouping,series,currency,measure,model,days_ahead,forecasts,days,wape,wape_run_rate_30,wape_seasonal_naive,bias,"
+        "coverage80,coverage95"
     ]
 
 

@@ -179,10 +179,18 @@ def test_a_run_freezes_ai_spend_lands_its_months_and_is_judged_later(config: Con
     fill(lake, company(62))
     record = track_record(config, lake)
     inference = record.filter(pl.col("series") == "purpose=inference").to_dicts()
-    assert [(r["days_ahead"], r["forecasts"], r["days"]) for r in inference] == [("1-7", 1, 7), ("8-30", 1, 13)]
-    assert all(r["wape"] == pytest.approx(0) and r["coverage80"] == 1 for r in inference)
+    assert [(r["days_ahead"], r["forecasts"], r["days"]) for r in inference] == [
+        ("all", 1, 20), ("1-7", 1, 7), ("8-30", 1, 13), ("month end", 1, 19), ("quarter end", 1, 19),
+        ("month landing", 1, 19), ("quarter landing", 1, 19),
+    ]  # fmt: skip
+    assert all(r["wape"] == pytest.approx(0) and r["wape_run_rate_30"] == pytest.approx(0) for r in inference)
+    assert all(r["coverage80"] == (None if r["days_ahead"].endswith(" end") else 1) for r in inference)
     training = record.filter(pl.col("series") == "purpose=training")
     assert training["wape"].max() < 0.1  # type: ignore[operator]
+    by = {r["days_ahead"]: r for r in training.to_dicts()}
+    assert by["all"]["wape_seasonal_naive"] == pytest.approx(0, abs=1e-9)
+    assert by["all"]["wape_run_rate_30"] > 0.2, "a mean knows no weekend"
+    assert by["month landing"]["wape"] < by["month end"]["wape"], "the same money over the whole month"
     landed = month_landing(config, lake).filter(pl.col("series") == "purpose=inference")
     assert landed["actual"].to_list() == [Decimal(1100)], "what came after the cutoff is not counted twice"
 

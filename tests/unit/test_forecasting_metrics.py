@@ -69,7 +69,9 @@ def test_scale_leaves_missing_days_out() -> None:
 def test_coverage_counts_the_borders_as_inside_and_only_calibrated_bands() -> None:
     """10 off lies on the border of a band of 10, 20 and 50 off outside; a band that nothing calibrated says nothing."""
     assert figures(fold(ACTUAL, GUESS, width=10))["coverage80"] == 0.5
-    assert figures(fold(ACTUAL, GUESS, width=10), fold(ACTUAL, GUESS, series="b", calibrated=False))["coverage95"] == 0.5
+    assert (
+        figures(fold(ACTUAL, GUESS, width=10), fold(ACTUAL, GUESS, series="b", calibrated=False))["coverage95"] == 0.5
+    )
     assert figures(fold(ACTUAL, GUESS, calibrated=False))["coverage80"] is None
 
 
@@ -87,7 +89,9 @@ def test_days_ahead_and_period_totals_are_told_apart() -> None:
         {"all": (70 + 1460) / 8000, "1-7": 0.1, "8-30": 0.2, "31-90": 0.2, "month end": (280 - 70) / 2100,
          "quarter end": (1460 - 70) / 8000}
     )  # fmt: skip
-    assert figures(fold(actual, guess), days_ahead="month end")["coverage80"] is None, "bands are of days, not of totals"
+    assert figures(fold(actual, guess), days_ahead="month end")["coverage80"] is None, (
+        "bands are of days, not of totals"
+    )
 
 
 def test_a_period_whose_end_the_days_do_not_reach_has_no_total() -> None:
