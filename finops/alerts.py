@@ -6,7 +6,7 @@ period and currency, so that what people decided about it (acknowledged, resolve
 """
 
 import hashlib
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -110,10 +110,24 @@ def _budget_alert(row: dict[str, Any]) -> Alert:
         period=str(row["period"]), currency=currency, expected=budget, actual=landing, variance_ratio=ratio,
         owner=row["owner"],
         message=f"{what}: {row['period']} {words}, {difference} the budget of {_money(budget, currency)}."
+        + _odds_words(row)
         + (f" Not counted, for want of a rate: {missing}." if missing else "")
         + (f" Converted at the rate of each day, last {row['converted']}." if row["converted"] else ""),
         next_step=_BUDGET_STEPS[status],
     )  # fmt: skip
+
+
+def _odds_words(row: Mapping[str, Any]) -> str:
+    """How likely an open budget is passed, and when, in a sentence."""
+    if row["over_probability"] is None:
+        return ""
+    day = f", as it looks on {row['run_out']}" if row["run_out"] else ""
+    return f" The budget is passed with a probability of {_chance(row['over_probability'])}{day}."
+
+
+def _chance(probability: float) -> str:
+    """A probability in words; drawn courses cannot tell certainty from its neighbourhood."""
+    return "over 99%" if probability > 0.99 else "under 1%" if probability < 0.01 else f"{probability:.0%}"
 
 
 # ------------------------------------------------------------------------------------------------- spend without owner

@@ -14,8 +14,14 @@ from finops.schema import MONEY
 
 _SHOWN = ("alert_id", "severity", "state", "message", "next_step")
 
+_STATUS_SHOWN = {
+    "scope": "scope", "period": "period", "currency": "currency", "budget": "budget", "landing": "lands at",
+    "landing_p10": "p10", "landing_p90": "p90", "over_probability": "over", "run_out": "runs out",
+    "save_per_day": "save a day", "status": "status",
+}  # fmt: skip
+
 alerts_app = typer.Typer(help="Alert records: list them, acknowledge them, resolve them.", invoke_without_command=True)
-budget_app = typer.Typer(help="Budgets out as CSV, edited, and back in.", no_args_is_help=True)
+budget_app = typer.Typer(help="Budgets: how they fare, out as CSV, edited, and back in.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -68,6 +74,23 @@ def _decide(context: typer.Context, alert_id: str, state: State) -> None:
     current = session(context)
     alerting.set_state(current.lake, alert_id, state)
     current.show(alerting.list_alerts(current.lake, every=True).filter(alert_id=alert_id).select(_SHOWN), key="alerts")
+
+
+@budget_app.command("status")
+def status(
+    context: typer.Context,
+    every: Annotated[bool, typer.Option("--all", help="Periods that are over or planned, too.")] = False,
+) -> None:
+    """List budgets that run: where each lands, how likely it is passed, when it runs out, what a day must cost less."""
+    current = session(context)
+    today = datetime.now(UTC).date()
+    found = budgets.budget_status(current.config, current.lake, today=today)
+    if not every:
+        found = found.filter(~pl.col("basis").eq_missing("actual"), pl.col("status") != "planned")
+    if current.format == "table":
+        chance = pl.format("{} %", (pl.col("over_probability") * 100).round().cast(pl.Int64))
+        found = found.with_columns(chance.alias("over_probability")).select(_STATUS_SHOWN).rename(_STATUS_SHOWN)
+    current.show(found, key="budgets", title="Budgets that run")
 
 
 @budget_app.command("export")

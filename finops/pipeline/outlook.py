@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from finops.config import Config
@@ -32,7 +33,8 @@ def growth_and_spread(
     """Yearly growth by workload, and the standard deviation of log demand after a year; each with its source.
 
     growth = (mean of the horizon's last days / mean of the spend's months) ^ (365 / days between their middles) - 1,
-    bounded. spread = ln(p90 / p10) / 2.56 of the total in the horizon's last days x sqrt(365 / days ahead).
+    bounded. spread = ln(p90 / p10) / 2.56 of what all AI spend costs in the horizon's last days together, over the
+    sample paths, x sqrt(365 / days ahead).
     """
     ends = _newest(lake, spend)
     growth: dict[str, tuple[Decimal, str]] = {}
@@ -45,7 +47,7 @@ def growth_and_spread(
             known[series] = _growth(config, lake, spend, series, ends[series])
         if (found := known[series]) is not None:
             growth[w.name] = found
-    return growth, _spread(ends[TOTAL]) if TOTAL in ends else None
+    return growth, _spread(lake, ends[TOTAL]) if TOTAL in ends else None
 
 
 def _names(w: Measured) -> list[str]:
@@ -63,7 +65,7 @@ def _newest(lake: Lake, spend: Spend) -> dict[str, pl.DataFrame]:
         .filter(pl.col("measure") == spend.cost, pl.col("currency") == spend.currency)
         .filter(pl.col("made_at") == pl.col("made_at").max().over("series"))
         .filter(pl.col("date") > pl.col("date").max().over("series") - pl.duration(days=LAST_DAYS))
-        .select("series", "cutoff", "date", "mean", "p10", "p90")
+        .select("forecast_id", "series", "cutoff", "date", "mean")
         .collect()
     )
     fresh = rows.filter((pl.lit(spend.last_day) - pl.col("cutoff")).dt.total_days() <= OLD_DAYS)
@@ -97,11 +99,22 @@ def _middle(days: pl.Series) -> date:
     return days.sort()[len(days) // 2]  # type: ignore[no-any-return]
 
 
-def _spread(ahead: pl.DataFrame) -> tuple[Decimal, str] | None:
-    wide = ahead.filter(pl.col("p10") > 0, pl.col("p90") > pl.col("p10"))
-    if wide.is_empty():
+def _spread(lake: Lake, ahead: pl.DataFrame) -> tuple[Decimal, str] | None:
+    paths = (
+        lake.scan("forecast_paths")
+        .filter(pl.col("forecast_id") == ahead["forecast_id"][0], pl.col("series") == TOTAL)
+        .filter(pl.col("date").is_in(ahead["date"].to_list()))
+        .collect()
+    )
+    if paths.is_empty():
         return None
-    days = (_middle(wide["date"]) - wide["cutoff"][0]).days
-    sd = float((wide["p90"] / wide["p10"]).log().mean()) / _BAND * math.sqrt(365 / days)  # type: ignore[arg-type]
+    low, high = np.quantile(np.array(paths["paths"].to_list()).sum(axis=0), [0.1, 0.9])
+    if not 0 < low < high:
+        return None
+    days = (_middle(paths["date"]) - ahead["cutoff"][0]).days
+    sd = math.log(high / low) / _BAND * math.sqrt(365 / days)
     bounded = Decimal(f"{min(max(sd, LEAST_SPREAD), MOST_SPREAD):.3f}")
-    return bounded, f"80 % band of the forecast of {ahead['cutoff'][0]} for all AI spend, {days} days ahead"
+    return (
+        bounded,
+        f"80 % band of the forecast of {ahead['cutoff'][0]} for {LAST_DAYS} days of all AI spend, {days} days ahead",
+    )

@@ -257,29 +257,41 @@ def test_promises_of_money_are_drafted_from_ones_own_rates(config: Config, lake:
 
 
 # ------------------------------------------------------------------------------------------------- the months to come
-def forecast(series: str, mean: float, *, width: float = 0.0) -> list[dict[str, object]]:
+def forecast(series: str, mean: float) -> list[dict[str, object]]:
     """Frozen rows of one series for 90 days after October."""
     made = datetime(2026, 11, 1, tzinfo=UTC)
     return [
         {
             "forecast_id": "f", "made_at": made, "cutoff": date(2026, 10, 31), "grouping": series.split("=")[0],
             "series": series, "measure": "effective", "currency": "USD", "date": date(2026, 11, 1) + timedelta(days=k),
-            "model": "m", "mean": mean, "p10": mean * (1 - width), "p90": mean * (1 + width), "cutoff_month": "2026-10",
+            "model": "m", "mean": mean, "cutoff_month": "2026-10",
         }
         for k in range(90)
     ]  # fmt: skip
 
 
+def paths(mean: float, *, width: float) -> pl.DataFrame:
+    """Eleven sample paths of the total over the same days, from mean x (1 - width) to mean x (1 + width)."""
+    levels = [mean * (1 + width * (k - 5) / 5) for k in range(11)]
+    rows = [
+        {"forecast_id": "f", "cutoff": date(2026, 10, 31), "series": "total", "measure": "effective",
+         "currency": "USD", "date": date(2026, 11, 1) + timedelta(days=k), "paths": levels}
+        for k in range(90)
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=s.TABLES["forecast_paths"].columns)
+
+
 def test_growth_and_uncertainty_are_those_of_the_forecast(config: Config, lake: Lake) -> None:
-    """The nearest forecast's growth, bounded, and the total's band become the scenario's, each with its source."""
+    """The nearest forecast's growth, bounded, and the band of the total's paths become the scenario's, with sources."""
     rows = [
         *forecast("driver=model_api", 333.33 * 1.1),
         *forecast("driver=accelerator", 480.1 * 3),
         *forecast("purpose=inference", 1.0),
-        *forecast("total", 813.43, width=0.2),
+        *forecast("total", 813.43),
     ]
     frame = pl.DataFrame(rows, schema=s.TABLES["forecasts"].columns)
-    fill(lake, spend_daily=spend_rows(TRAINING, ASSISTANT), forecasts=frame)
+    drawn = paths(813.43, width=0.25)
+    fill(lake, spend_daily=spend_rows(TRAINING, ASSISTANT), forecasts=frame, forecast_paths=drawn)
     one = drafted(config, lake, "small", Base())
     growth = {w.name: w.growth_ratio_per_year for w in one.scenario.workloads}
     # from the middle of August to October to the middle of the horizon's last 30 days are 121 days
@@ -294,8 +306,9 @@ def test_growth_and_uncertainty_are_those_of_the_forecast(config: Config, lake: 
 
 def test_an_old_forecast_says_nothing(config: Config, lake: Lake) -> None:
     """A forecast that was made long before the spend is not used."""
-    frame = pl.DataFrame(forecast("total", 800, width=0.2), schema=s.TABLES["forecasts"].columns)
-    fill(lake, spend_daily=spend_rows(TRAINING, days=92, first=date(2027, 2, 1)), forecasts=frame)
+    frame = pl.DataFrame(forecast("total", 800), schema=s.TABLES["forecasts"].columns)
+    later = spend_rows(TRAINING, days=92, first=date(2027, 2, 1))
+    fill(lake, spend_daily=later, forecasts=frame, forecast_paths=paths(800, width=0.2))
     assert drafted(config, lake, "small", Base()).scenario.uncertainty is None
 
 

@@ -20,7 +20,7 @@ def status(**changed: object) -> pl.DataFrame:
     row = {
         "scope": "team=Support", "owner": "Ana", "currency": "USD", "period": "2026-10", "budget": Decimal(1000),
         "actual": Decimal(900), "landing": Decimal(1200), "ratio": 0.2, "status": "breach", "basis": "forecast",
-        "cost": "effective", "not_counted": None, "converted": None,
+        "cost": "effective", "not_counted": None, "converted": None, "over_probability": None, "run_out": None,
     }  # fmt: skip
     return pl.DataFrame([{**row, **changed}])
 
@@ -83,6 +83,14 @@ def test_budget_alert_says_money_scope_and_next_step() -> None:
     converted = alerts.budget_alerts(status(converted="EUR at 1.16 of 2026-10-30 (ECB)"))[0]
     assert converted.message.endswith(" Converted at the rate of each day, last EUR at 1.16 of 2026-10-30 (ECB).")
     assert alerts.budget_alerts(status(status="on_track")) == alerts.budget_alerts(status(status="planned")) == []
+
+
+def test_budget_alert_says_how_likely_and_when_the_budget_is_passed() -> None:
+    """The probability and the day follow the money; what drawn courses cannot tell from certain is said so."""
+    sure = alerts.budget_alerts(status(over_probability=1.0, run_out=date(2026, 10, 24)))[0]
+    assert sure.message.endswith(" The budget is passed with a probability of over 99%, as it looks on 2026-10-24.")
+    even = alerts.budget_alerts(status(over_probability=0.46))[0]
+    assert even.message.endswith(" The budget is passed with a probability of 46%.")
 
 
 def test_unowned_spend_is_told_with_its_account_and_first_day() -> None:
