@@ -63,8 +63,8 @@ def smooth(values: Floats, alphas: Floats) -> Floats:
     return levels
 
 
-def follow(values: Floats, horizon: int) -> Floats:
-    """The smoothed level whose alpha had the smallest mean absolute error summed over leads 1, 1 + s, ... up to q days,
+def smoothing(values: Floats, horizon: int) -> float:
+    """The alpha that had the smallest mean absolute error summed over leads 1, 1 + s, ... up to q days,
 
     q = min(clip(horizon, 14, 56), (n - 7) / 3) and s = max(1, q // 7). Errors several days ahead are what counts:
     one-step errors prefer a level that chases noise.
@@ -76,8 +76,13 @@ def follow(values: Floats, horizon: int) -> Floats:
         known = ~np.isnan(values[lead:])
         if known.any():
             errors += np.abs(values[lead:] - levels[:, :-lead])[:, known].mean(axis=1)
-    best: Floats = levels[int(np.argmin(errors))]
-    return best
+    return float(ALPHAS[int(np.argmin(errors))])
+
+
+def follow(values: Floats, horizon: int) -> Floats:
+    """The level by exponential smoothing with the alpha that `smoothing` chooses."""
+    level: Floats = smooth(values, np.array([smoothing(values, horizon)]))[0]
+    return level
 
 
 def spread_by_lead(values: Floats, level: Floats, horizon: int) -> Floats:

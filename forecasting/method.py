@@ -13,8 +13,17 @@ import numpy as np
 from forecasting.calendar import holiday_effect, month_effects
 from forecasting.drivers import price_x_volume
 from forecasting.events import effects_of
-from forecasting.level import clip_spikes, follow, outlier_limit, rolling_median, spread_by_lead
+from forecasting.level import (
+    LIMIT_DEVIATIONS,
+    clip_spikes,
+    outlier_limit,
+    rolling_median,
+    smooth,
+    smoothing,
+    spread_by_lead,
+)
 from forecasting.series import DailySeries, Floats
+from forecasting.trend import growth, shifted
 
 if TYPE_CHECKING:
     from prophet import Prophet
@@ -138,11 +147,14 @@ def _robust_level(series: DailySeries, horizon: int) -> Path:
     calendar = _calendar_part(series, z, horizon)
     residual = z - calendar[:n]
     local = rolling_median(residual)
-    followed = clip_spikes(residual, local, outlier_limit(residual - local))
-    level = follow(followed, horizon)
+    limit = outlier_limit(residual - local)
+    followed = clip_spikes(residual, local, limit)
+    alpha = smoothing(followed, horizon)
+    level = smooth(followed, np.array([alpha]))[0]
+    newest = shifted(residual, level[-1], limit / LIMIT_DEVIATIONS) + growth(residual, alpha=alpha, horizon=horizon)
     known = z[~np.isnan(z)]
     low, high = bounds(known, RANGE_MARGIN)
-    center = np.clip(level[-1] + calendar[n:], low, high)
+    center = np.clip(newest + calendar[n:], low, high)
     scatter = (residual - local)[~np.isnan(residual)][-MEAN_RESIDUALS:].clip(-MEAN_CLIP, MEAN_CLIP)
     return Path(
         model=DEFAULT if len(known) >= FULL_DAYS else f"{DEFAULT} ({SHORT})",
