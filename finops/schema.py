@@ -349,11 +349,30 @@ _TABLES = (
         "forecast_id series measure date", "cutoff_month",
     ),
     _table(
+        "forecast_totals",
+        {"forecast_id": _TEXT, "made_at": TIME, "cutoff": _DATE, "grouping": _TEXT, "series": _TEXT, "measure": _TEXT,
+         "currency": _TEXT, "period": _TEXT, "actual": MONEY, "mean": _REAL, "p025": _REAL, "p05": _REAL,
+         "p10": _REAL, "p50": _REAL, "p90": _REAL, "p95": _REAL, "p975": _REAL},
+        "forecast_id series measure period",
+    ),
+    _table(
+        "forecast_paths",
+        {"forecast_id": _TEXT, "cutoff": _DATE, "series": _TEXT, "measure": _TEXT, "currency": _TEXT, "date": _DATE,
+         "paths": pl.List(pl.Float32())},
+        "series measure date",
+    ),
+    _table(
         "backtests",
         {"forecast_id": _TEXT, "made_at": TIME, "grouping": _TEXT, "series": _TEXT, "measure": _TEXT, "model": _TEXT,
-         "chosen": pl.Boolean(), "horizon": _INT, "origins": _INT, "wape": _REAL, "smape": _REAL, "mase": _REAL,
-         "bias": _REAL, "coverage80": _REAL, "coverage95": _REAL},
-        "forecast_id series measure model",
+         "chosen": pl.Boolean(), "days_ahead": _TEXT, "horizon": _INT, "origins": _INT, "wape": _REAL, "smape": _REAL,
+         "mase": _REAL, "bias": _REAL, "coverage80": _REAL, "coverage95": _REAL, "interval_score80": _REAL},
+        "forecast_id series measure model days_ahead",
+    ),
+    _table(
+        "trust",
+        {"forecast_id": _TEXT, "made_at": TIME, "grouping": _TEXT, "series": _TEXT, "measure": _TEXT, "grade": _TEXT,
+         "sentence": _TEXT},
+        "forecast_id series measure",
     ),
     _table(
         "alerts",
@@ -386,6 +405,12 @@ _TABLES = (
         {"event_id": _TEXT, "scenario": _TEXT, "action": _TEXT, "actor": _TEXT, "at": TIME, "version": _INT,
          "digest": _TEXT, "plan_id": _TEXT, "comment": _TEXT, "detail": _TEXT},
         "event_id",
+    ),
+    _table(
+        "what_ifs",
+        {"name": _TEXT, "version": _INT, "author": _TEXT, "saved_at": TIME, "note": _TEXT, "body": _TEXT,
+         "forecast_id": _TEXT, "cutoff": _DATE, "outcome": _TEXT},
+        "name version",
     ),
     _table(
         "plans",

@@ -25,6 +25,7 @@ from finops.cli import (
     tokens,
     utilisation,
     variance,
+    what_if,
 )
 from finops.cli.session import Format, Session, session
 from finops.errors import FinopsError
@@ -48,6 +49,7 @@ for group in (
     rightsize,
     variance,
     forecast,
+    what_if,
     anomalies,
     placement,
     price,
