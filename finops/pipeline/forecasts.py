@@ -1,14 +1,17 @@
 """Forecasts of the lake's daily cost: made, judged, and frozen with what they were made of."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import polars as pl
 
 from finops.config import Config
-from finops.pipeline.histories import CURRENCY, History, ai_histories
+from finops.pipeline.histories import CURRENCY, History, ai_histories, ai_selection
+from finops.pipeline.known import with_known
 from finops.pipeline.landing import frozen_paths, frozen_totals
+from finops.pipeline.late_days import completed
+from finops.pipeline.vintages import Past
 from finops.schema import TABLES
 from finops.store import Lake, again_on_conflict
 from forecasting.backtest import POOLED, Backtest, backtest_task, judge
@@ -16,6 +19,7 @@ from forecasting.fits import Task, fit_all, use
 from forecasting.forecast import Forecast, forecast_task, rows_of
 from forecasting.metrics import ALL_DAYS, DAYS_AHEAD
 from forecasting.paths import paths_of
+from forecasting.reconciliation import BASE, Reconciled, reconcile
 from forecasting.series import DATE, MODEL, SERIES, VALUE, DailySeries, Refusal, read_series
 from forecasting.trust import Trust, doubtful, trusts
 from reports.views.words import percent
@@ -27,7 +31,7 @@ class ForecastRun:
 
     accuracy: pooled backtest figures by model and currency; models: the one used in each currency; fallbacks: series
     whose history is too short or too plain, with the model that says so; refused: series that got no forecast;
-    trust: how far each series' forecast can be relied on.
+    trust: how far each series' forecast can be relied on; sums: how the forecasts of each currency were made to sum.
     """
 
     forecast_id: str | None
@@ -39,6 +43,7 @@ class ForecastRun:
     fallbacks: Mapping[str, str]
     refused: tuple[Refusal, ...]
     trust: tuple[Trust, ...] = ()
+    sums: Mapping[str, Reconciled] = field(default_factory=dict)
 
 
 @again_on_conflict
@@ -51,16 +56,23 @@ def refresh(config: Config, lake: Lake, *, say: Callable[[str], None]) -> Foreca
         say("No AI spend in the lake: nothing to forecast.")
         return ForecastRun(None, 0, 0, None, pl.DataFrame(), {}, {}, tuple(refused))
     say(f"Forecasting {len(series)} series {settings.horizon_days} days ahead")
-    tasks = [_task(one, settings.horizon_days, settings.origins) for one in series]
+    past = Past(lake, ai_selection(config, settings.groupings, settings.cost), ((), *settings.groupings))
+    recent = completed(past, series, histories.values())
+    known = with_known(config, lake, recent.series, selection=past.selection, groupings=past.groupings)
+    tasks = past.as_it_stood([_task(one, settings.horizon_days, settings.origins) for one in known])
     fitted, failed = fit_all(tasks, workers=execution.workers, scheduler=execution.scheduler)
     about = _about(histories)
     served, rows, backtests, graded = [], [], {}, list[Trust]()
+    keys, sums = {name: key for h in histories.values() for name, key in h.keys.items()}, {}
     for currency in sorted(set(about[CURRENCY])):
-        members = [f for f in fitted if f.series.name in set(about.filter(pl.col(CURRENCY) == currency)[SERIES])]
+        names = set(about.filter(pl.col(CURRENCY) == currency)[SERIES])
+        members = [f for f in fitted if f.series.name in names]
         backtests[currency] = judge(members, horizon=settings.horizon_days, origins=settings.origins)
         members = use(members, backtests[currency].choices, workers=execution.workers, scheduler=execution.scheduler)
+        sums[currency] = reconcile(members, {name: keys[name] for name in names})
+        members = sums[currency].portfolio
         served += members
-        rows.append(rows_of(members))
+        rows.append(recent.before(rows_of(members)))
         graded += trusts(members, judged=backtests[currency].series)
     made = Forecast(pl.concat(rows), (*refused, *failed))
     paths, history = paths_of(served, made.rows), pl.concat([h.rows for h in histories.values()])
@@ -81,6 +93,7 @@ def refresh(config: Config, lake: Lake, *, say: Callable[[str], None]) -> Foreca
         fallbacks=made.fallbacks,
         refused=made.refused,
         trust=tuple(graded),
+        sums=sums,
     )
     for line in summary(run):
         say(line)
@@ -153,4 +166,18 @@ def summary(run: ForecastRun) -> list[str]:
         if figures["coverage80"] is not None:
             line += f", and the 80 % band held {percent(figures['coverage80'])} of days"
         lines.append(f"{line} ({model}).")
-    return lines
+    return lines + [line for currency, made in run.sums.items() for line in _said_of_sums(currency, made)]
+
+
+def _said_of_sums(currency: str, made: Reconciled) -> list[str]:
+    lines = [
+        f"{currency}: forecasts by {grouping} are not made to sum, because {series} has no forecast."
+        for grouping, series in made.left_out.items()
+    ]
+    if made.rule is None:
+        return lines
+    line = f"{currency}: forecasts of parts sum to those of their totals ({made.rule})"
+    if made.missed:
+        before, after = percent(made.missed[BASE]), percent(made.missed[made.rule])
+        line += f"; in the backtest that takes what all of them missed a day's cost by from {before} to {after}"
+    return [*lines, f"{line}."]
