@@ -76,7 +76,7 @@ class Lags:
     @cached_property
     def curves(self) -> pl.DataFrame:
         """The lag curve of each source; see late_data.lag_curves."""
-        if len(self._past.loads) <= late.LEAST_DAYS:
+        if len(self._recent) <= late.LEAST_DAYS:
             return pl.DataFrame()
         return late.lag_curves(self._by_source)
 
@@ -114,8 +114,8 @@ class Lags:
     def _source_days(self) -> pl.DataFrame:
         """Each running source's last days: `source, date, age, is_full`, and `charges` over those of its weekday."""
         newest, rows = self._newest, []
-        for source, end in newest.ends.items():
-            loaded, counts = newest.loaded.get(source), newest.counts[source]
+        for source, end in self._past.ends(newest).items():
+            loaded, counts = newest.loaded.get(source), self._past.counts(newest)[source]
             for back in range(ACTIVE_DAYS + late.OLDEST_DAYS):
                 day = newest.day - timedelta(days=back)
                 age = None if loaded is None else (loaded - day).days
@@ -129,6 +129,11 @@ class Lags:
         return self._past.loads[-1]
 
     @cached_property
+    def _recent(self) -> list[Load]:
+        """The loads that tell how late cost comes lately."""
+        return [load for load in self._past.loads if (self._newest.day - load.day).days <= late.LOOKED_BACK_DAYS]
+
+    @cached_property
     def _newest_cost(self) -> pl.DataFrame:
         """The newest load's recent cost, by the selection's columns and day."""
         first = self._newest.day - timedelta(days=RECENT_DAYS)
@@ -137,8 +142,7 @@ class Lags:
     @cached_property
     def _seen(self) -> pl.DataFrame:
         """What each load of a source showed of its days by their age, and what these cost in the end."""
-        oldest = self._newest.day - timedelta(days=late.LOOKED_BACK_DAYS)
-        frames = [self._shown(load, oldest) for load in self._past.loads if load.day >= oldest]
+        frames = [self._shown(load, self._recent[0].day) for load in self._recent]
         settled = {source: day - timedelta(days=late.OLDEST_DAYS) for source, day in self._newest.loaded.items()}
         is_settled = pl.col(DATE) <= pl.col(s.SOURCE_ID).replace_strict(settled, default=None, return_dtype=pl.Date())
         return pl.concat(frames).filter(is_settled)
@@ -160,14 +164,14 @@ class Lags:
     @cached_property
     def _by_source(self) -> pl.DataFrame:
         """What each load showed by source alone, with the share of the day's final charges that were there."""
-        final = self._newest.counts
+        final = self._past.counts(self._newest)
         charges = [
-            (source, (day := load.day - timedelta(days=age)), age, load.counts.get(source, {}).get(day, 0) / in_the_end)
-            for load in self._past.loads
+            (source, day, age, self._past.counts(load).get(source, {}).get(day, 0) / in_the_end)
+            for load in self._recent
             for source, loaded in load.loaded.items()
             if loaded == load.day
             for age in range(late.OLDEST_DAYS)
-            if (in_the_end := final.get(source, {}).get(load.day - timedelta(days=age)))
+            if (in_the_end := final.get(source, {}).get(day := load.day - timedelta(days=age)))
         ]
         schema = {late.SOURCE: pl.String(), DATE: pl.Date(), late.AGE: pl.Int64(), late.CHARGES: pl.Float64()}
         shares = pl.DataFrame(charges, schema=schema, orient="row")

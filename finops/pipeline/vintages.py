@@ -5,6 +5,7 @@ snapshot only what is asked: the recent days of each, all days of the few that p
 """
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -35,46 +36,51 @@ GONE: Final = (OSError, DeltaError, pl.exceptions.ComputeError, LakeError)
 
 @dataclass(frozen=True)
 class Load:
-    """The last snapshot of a day on which spend_daily changed.
-
-    loaded: when each source had been loaded last by then. counts: charges by source and recent day. ends: the last full
-    day of each source that was running.
-    """
+    """The last snapshot of a day on which spend_daily changed; loaded: the day of each source's last load by then."""
 
     day: date
     snapshot: int
     loaded: Mapping[str, date]
-    counts: Mapping[str, Mapping[date, int]]
-    ends: Mapping[str, date]
 
 
 class Past:
-    """The lake's history, as forecasts of selected cost by some groupings need it."""
+    """The lake's history, as forecasts of selected cost by some groupings need it; each version is read when asked."""
 
     def __init__(self, lake: Lake, selection: Selection, groupings: Iterable[Sequence[str]]) -> None:
         self.selection = selection
         self.groupings = tuple(groupings)
         self._lake = lake
+        self._counts: dict[int, dict[str, dict[date, int]]] = {}
 
     @cached_property
     def loads(self) -> list[Load]:
         """The loads whose data can still be read, oldest first."""
-        found: list[Load] = []
-        for day, snapshot, loaded in _load_days(self._lake):
-            first = day - timedelta(days=RECENT_DAYS)
-            try:
-                counts = daily_counts(self.since(snapshot, first))
-            except GONE:
-                break
-            if counts:
-                ends = running({source: last_full_day(days) for source, days in counts.items()})
-                found.append(Load(day, snapshot, loaded, counts, ends))
-        return found[::-1]
+        found = _load_days(self._lake)
+        oldest = bisect_left(found, True, key=self._is_readable)  # vacuum deletes the oldest first
+        return found[oldest:]
+
+    def _is_readable(self, load: Load) -> bool:
+        try:
+            self.counts(load)
+        except GONE:
+            return False
+        return True
+
+    def counts(self, load: Load) -> Mapping[str, Mapping[date, int]]:
+        """How many charges of each source began on each of its recent days, as a load showed them."""
+        if load.snapshot not in self._counts:
+            first = load.day - timedelta(days=RECENT_DAYS)
+            self._counts[load.snapshot] = daily_counts(self.since(load.snapshot, first))
+        return self._counts[load.snapshot]
+
+    def ends(self, load: Load) -> dict[str, date]:
+        """The last full day of each source that was running at a load."""
+        return running({source: last_full_day(days) for source, days in self.counts(load).items()})
 
     @property
     def known_from(self) -> date | None:
         """The first day whose data is known as it stood then; None where everything was loaded at once."""
-        return min(self.loads[0].ends.values(), default=None) if len(self.loads) > 1 else None
+        return min(self.ends(self.loads[0]).values(), default=None) if len(self.loads) > 1 else None
 
     def since(self, snapshot: int, first: date) -> pl.LazyFrame:
         """The rows of spend_daily that a snapshot held from a day on."""
@@ -100,15 +106,27 @@ class Past:
         ]
 
     def _first_reaching(self, days: Iterable[date]) -> list[Load]:
-        """For each day and source the first load that had the day in full, oldest first, without the newest load."""
+        """For each day and source the first load that had the day in full, oldest first, without the newest load.
+
+        Also the loads after the oldest of these that brought days before all that were held: imported history.
+        """
         past = self.loads[:-1]
-        sources = {source for load in past for source in load.ends}
-        chosen = set[int]()
-        for day in days:
-            for source in sources:
-                first = next((at for at, load in enumerate(past) if load.ends.get(source, date.min) >= day), None)
-                chosen |= set() if first is None else {first}
+        chosen = {
+            bisect_left(past, day, key=lambda load: self.ends(load).get(source, date.min))
+            for source in (self.ends(self.loads[-1]) if past else ())
+            for day in days
+        } - {len(past)}
+        at = min(chosen, default=len(past))
+        while at < len(past):
+            chosen.add(at)
+            first = self._first_day(past[at])
+            at = bisect_left(past, True, lo=at, key=lambda load: self._first_day(load) < first)
         return [past[at] for at in sorted(chosen)]
+
+    def _first_day(self, load: Load) -> date:
+        billed = self._lake.scan("spend_daily", snapshot=load.snapshot).filter(pl.col(s.LEDGER_ROLE) == s.BILLED)
+        found: date = billed.select(pl.col(s.CHARGE_DATE).min()).collect().item()
+        return found
 
     def _version(self, load: Load) -> "_Version":
         ledger = read_ledger(self._lake.scan("spend_daily", snapshot=load.snapshot), self.selection)
@@ -185,19 +203,18 @@ def _past_cutoffs(task: Task) -> Iterable[date]:
     return (series.start + timedelta(days=c - 1) for c in {*task.cutoffs, *task.compared} if c < newest)
 
 
-def _load_days(lake: Lake) -> Iterable[tuple[date, int, dict[str, date]]]:
-    """Days on which spend_daily changed, newest first: the day's last snapshot, and each source's last load by then."""
-    days: dict[date, tuple[int, dict[str, date]]] = {}
+def _load_days(lake: Lake) -> list[Load]:
+    """The last snapshot of each day on which spend_daily changed, oldest first."""
+    days: dict[date, Load] = {}
     loaded: dict[str, date] = {}
     version = None
-    for snapshot, command, made_at, versions in (
-        lake.snapshots().sort("snapshot_id").select("snapshot_id", "command", "made_at", "versions").iter_rows()
-    ):
+    rows = lake.snapshots().sort("snapshot_id").select("snapshot_id", "command", "made_at", "versions")
+    for snapshot, command, made_at, versions in rows.iter_rows():
         day = made_at.date()
         if command.startswith(LOADED):
             loaded[command.removeprefix(LOADED)] = day
         changed = json.loads(versions).get("spend_daily")
         if changed is not None and changed != version:
-            days[day] = (snapshot, dict(loaded))
+            days[day] = Load(day, snapshot, dict(loaded))
             version = changed
-    return [(day, *days[day]) for day in sorted(days, reverse=True)[:KEPT_LOADS]]
+    return [days[day] for day in sorted(days)][-KEPT_LOADS:]
