@@ -256,12 +256,10 @@ def totals(paths: Floats, *, first: date) -> pl.DataFrame:
 
     Of periods that the horizon covers to their end; first: the first day ahead.
     """
-    days = [first + timedelta(days=k) for k in range(paths.shape[1])]
-    open_after = periods_of(days[-1] + timedelta(days=1))
-    covered = sorted({name for day in days for name in periods_of(day)}.difference(open_after))
-    rows = [
-        {"period": name, **summary(paths[:, [name in periods_of(day) for day in days]].sum(axis=1))} for name in covered
-    ]
+    periods = [periods_of(first + timedelta(days=k)) for k in range(paths.shape[1])]
+    open_after = periods_of(first + timedelta(days=paths.shape[1]))
+    covered = sorted({name for names in periods for name in names}.difference(open_after))
+    rows = [{"period": name, **summary(paths[:, [name in names for names in periods]].sum(axis=1))} for name in covered]
     return pl.DataFrame(rows, schema=TOTALS)
 
 
