@@ -13,9 +13,12 @@ from finops import schema as s
 from finops.alerts import Alert
 from finops.config import Config
 from finops.errors import CallError
+from finops.pipeline.anomaly_causes import USAGE
 from finops.pipeline.anomaly_search import Anomaly, search
 from finops.scope import said
 from finops.store import Lake, again_on_conflict
+from finops.token_ledger import CACHE_READ, CACHE_WRITE, UNCACHED, kind_of
+from finops.token_prices import METERS
 
 Verdict = Literal["expected", "not"]
 State = Literal["open", "known", "expected"]
@@ -46,7 +49,7 @@ class AnomalyRun:
 @again_on_conflict
 def refresh(config: Config, lake: Lake, *, say: Callable[[str], None]) -> AnomalyRun:
     """Search the lake's spend and write the table `anomalies`; the same spend and feedback again change nothing."""
-    found = search(_daily(lake), events=config.events, idle=_utilisation(lake))
+    found = search(_daily(lake), events=config.events, idle=_utilisation(lake), usage=_metered(lake))
     held = lake.scan("anomalies").collect()
     after = _records(found, held, lake.scan("feedback").collect(), now=datetime.now(UTC), run_id="")
     if not _same(after, held):
@@ -161,6 +164,23 @@ def _utilisation(lake: Lake) -> pl.DataFrame:
         .group_by("accelerator", "team", pl.col("hour").dt.date().alias("day"))
         .agg(((pl.col("utilisation_mean_ratio") * number).sum() / number.sum()).alias("utilisation"))
         .collect(engine="streaming")
+    )
+
+
+def _metered(lake: Lake) -> pl.DataFrame:
+    """USAGE of model APIs, with its tokens of input by whether they came from the cache: some bills count none."""
+    names = {"source": "source_id", "account": "account_id", s.CHARGE_DATE: "day"}
+    keys = [pl.col(names.get(name, name)).alias(name) for name in USAGE]
+    rows = lake.scan("token_usage").group_by(keys).agg(pl.col(m.column for m in METERS if m.is_input).sum()).collect()
+    inputs = {"Read": [CACHE_READ], "Uncached": [UNCACHED, CACHE_WRITE]}
+    return pl.concat(
+        rows.select(
+            *USAGE,
+            pl.lit("Input").alias("direction"),
+            pl.lit(action).alias("cache"),
+            pl.sum_horizontal(m.column for m in METERS if m.is_input and kind_of(m) in kinds).alias(s.TOKENS),
+        )
+        for action, kinds in inputs.items()
     )
 
 

@@ -22,6 +22,8 @@ PRICE_RATIO: Final = 0.02
 COVERED: Final = 0.3
 CACHE_FALL: Final = 0.1
 """The share of input read from the cache falls by so much, or more."""
+USAGE: Final = ("source", "provider", "account", "model", "team", "use_case", "purpose", s.CHARGE_DATE)
+"""Whose metered usage is, and its day; beside them direction, cache and tokens, as rows of spend_daily have them."""
 REQUEST_RISE, SHORTER = 1.3, 0.8
 IDLE_RATIO: Final = 0.15
 """Accelerators with a lower mean utilisation stand idle."""
@@ -70,19 +72,21 @@ class Explanation:
 
 
 def explain(
-    change: Change, own: pl.DataFrame, rows: pl.DataFrame, *, events: Sequence[Event], idle: pl.DataFrame | None
-) -> Explanation:
+    change: Change, own: pl.DataFrame, rows: pl.DataFrame, *, events: Sequence[Event], idle: pl.DataFrame | None,
+    usage: pl.DataFrame | None,
+) -> Explanation:  # fmt: skip
     """The first cause that its charges show.
 
     own: the scope's rows, rows: all; of spend_daily, with the short names of dimensions beside the columns. idle:
-    `accelerator, team, day, utilisation`, a mean ratio of each day, where it is measured.
+    `accelerator, team, day, utilisation`, a mean ratio of each day, where it is measured. usage: USAGE, direction,
+    cache and tokens, where they are metered beside the bill.
     """
     before, after = _around(own, change)
     size = change.sign * (_daily(after, change) - _daily(before, change))
     event = next((e for e in events if _is_event(e, change, before, after, size)), None)
     if event is not None:
         return Explanation(EVENT, STEPS[EVENT], event.name)
-    for cause, known in _causes(change, before, after, rows, size, idle):
+    for cause, known in _causes(change, before, after, rows, size, idle, usage):
         return Explanation(cause, STEPS[cause], known)
     cause = "more usage" if change.sign > 0 else "less usage"
     return Explanation(cause, STEPS[cause])
@@ -95,6 +99,7 @@ def _causes(
     rows: pl.DataFrame,
     size: float,
     idle: pl.DataFrame | None,
+    usage: pl.DataFrame | None,
 ) -> Iterator[tuple[str, str | None]]:
     terms = dict(change.scope.terms)
     if terms.get("commitment_status") == "Unused":
@@ -112,7 +117,7 @@ def _causes(
     if change.kind == "ended" or (change.sign < 0 and not after.height):
         yield "ended", None
     if change.sign > 0:
-        yield from ((cause, None) for cause in _more_of(change, before, after, rows, size, idle))
+        yield from ((cause, None) for cause in _more_of(change, before, after, rows, size, idle, usage))
 
 
 def _more_of(
@@ -122,13 +127,10 @@ def _more_of(
     rows: pl.DataFrame,
     size: float,
     idle: pl.DataFrame | None,
+    usage: pl.DataFrame | None,
 ) -> Iterator[str]:
     """Causes of a rise, by what is counted."""
-    place = {name: value for name, value in change.scope.terms if name not in ("model", "direction", "cache")}
-    whole = rows.filter(Scope.of(place).holds()) if place else rows
-    were, are = (part.filter(pl.col(s.TOKENS) > 0) for part in _around(whole, change))
-    read, into = pl.col("cache") == "Read", pl.col("direction") == "Input"
-    if were.height and are.height and _ratio(were, read, into) - _ratio(are, read, into) >= CACHE_FALL:
+    if _cache_fall(change, after, rows, usage) >= CACHE_FALL:
         yield "cache rate fell"
     tokens, requests = (_per_day(before, after, change, column) for column in (s.TOKENS, s.REQUESTS))
     if tokens and requests and requests >= REQUEST_RISE and tokens / requests <= SHORTER:
@@ -144,6 +146,36 @@ def _more_of(
     hours = _per_day(before, after, change, s.ACCELERATOR_HOURS)
     if hours and hours >= 1 + PRICE_RATIO:
         yield "idle accelerators" if _is_idle(change, after, idle) else "more accelerators"
+
+
+def _cache_fall(change: Change, after: pl.DataFrame, rows: pl.DataFrame, usage: pl.DataFrame | None) -> float:
+    """By how much a smaller share of input is read from the cache: as the bill counts, else as its usage is metered."""
+    place = {name: value for name, value in change.scope.terms if name not in ("model", "direction", "cache")}
+    whole = rows.filter(Scope.of(place).holds()) if place else rows
+    were, are = (part.filter(pl.col(s.TOKENS) > 0) for part in _around(whole, change))
+    read, into = pl.col("cache") == "Read", pl.col("direction") == "Input"
+    if not (were.height or are.height) and usage is not None:
+        were, are = _around(_metered(change.scope, after, usage), change)
+    if were[s.TOKENS].sum() == 0 or are[s.TOKENS].sum() == 0:
+        return 0.0
+    return _ratio(were, read, into) - _ratio(are, read, into)
+
+
+def _metered(scope: Scope, own: pl.DataFrame, usage: pl.DataFrame) -> pl.DataFrame:
+    """The usage of a scope's sources, or where none of them meters any, of its providers, in the terms usage knows.
+
+    None where the scope is not mostly model APIs.
+    """
+    apis = pl.col("driver") == "model_api"
+    if _share(own, apis) < EXPLAINS:
+        return usage.clear()
+    own = own.filter(apis)
+    mine = usage.filter(pl.col("source").is_in(own["source"].unique().to_list()))
+    if mine.is_empty():
+        names = own["provider"].str.to_lowercase().unique().to_list()
+        mine = usage.filter(pl.col("provider").str.to_lowercase().is_in(names))
+    known = [pl.col(n) == v for n, v in scope.terms if n in USAGE and n not in ("source", "provider") and v != NONE]
+    return mine.filter(*known)
 
 
 def _around(rows: pl.DataFrame, change: Change) -> tuple[pl.DataFrame, pl.DataFrame]:

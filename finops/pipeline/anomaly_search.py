@@ -76,12 +76,15 @@ class Anomaly:
         return self.actual - self.expected
 
 
-def search(daily: pl.DataFrame, *, events: Sequence[Event] = (), idle: pl.DataFrame | None = None) -> list[Anomaly]:
+def search(
+    daily: pl.DataFrame, *, events: Sequence[Event] = (), idle: pl.DataFrame | None = None,
+    usage: pl.DataFrame | None = None,
+) -> list[Anomaly]:  # fmt: skip
     """All anomalies of spend, oldest first.
 
     daily: rows of spend_daily, of which billed usage at effective cost counts, up to the last day that each source has
-    billed in full. events: what is known to move cost. idle: see explain. An anomaly's scope, first day and telling day
-    are the same whatever came later.
+    billed in full. events: what is known to move cost. idle, usage: see explain. An anomaly's scope, first day and
+    telling day are the same whatever came later.
     """
     ends = running(billed_to(daily.lazy()))
     if not ends:
@@ -97,7 +100,7 @@ def search(daily: pl.DataFrame, *, events: Sequence[Event] = (), idle: pl.DataFr
         rows = usage.filter(pl.col(s.BILLING_CURRENCY) == currency)
         costs = portfolio(rows, ends)
         incidents = find(costs, GROUPINGS, HOMES)
-        found += [_anomaly(one, costs, rows, str(currency), events, idle) for one in incidents]
+        found += [_anomaly(one, costs, rows, str(currency), events, idle, usage) for one in incidents]
     return sorted(found, key=lambda a: (a.told_on, a.anomaly_id))
 
 
@@ -134,7 +137,7 @@ def portfolio(rows: pl.DataFrame, ends: dict[str, date]) -> Costs:
 
 def _anomaly(
     incident: Incident, costs: Costs, rows: pl.DataFrame, currency: str, events: Sequence[Event],
-    idle: pl.DataFrame | None,
+    idle: pl.DataFrame | None, usage: pl.DataFrame | None,
 ) -> Anomaly:  # fmt: skip
     first, told, last = (costs.days[i].item() for i in (incident.first, incident.told, incident.last))
     scope = Scope.of(dict(_terms(incident)))
@@ -144,7 +147,7 @@ def _anomaly(
     usual = float(expected[told.toordinal() - first.toordinal()])
     on_the_day = float(costs.values[incident.told, incident.part.members].sum())
     change = Change(scope, incident.kind, first, last, incident.sign)
-    explanation: Explanation = explain(change, own, rows, events=events, idle=idle)
+    explanation: Explanation = explain(change, own, rows, events=events, idle=idle, usage=usage)
     return Anomaly(
         scope=scope, currency=currency, kind=incident.kind, first_day=first, told_on=told, last_day=last,
         ongoing=incident.ongoing, sign=incident.sign, score=round(incident.score, 3),

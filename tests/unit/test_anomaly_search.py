@@ -218,6 +218,41 @@ def test_idle_machines_are_told_where_their_use_is_measured() -> None:
     assert only(search(daily, idle=idle)).cause == "idle accelerators"
 
 
+@pytest.mark.parametrize(
+    ("metered_by", "share", "driver", "cause"),
+    [
+        ("claude", 0.4, "model_api", "cache rate fell"),
+        ("gateway", 0.4, "model_api", "cache rate fell"),
+        ("claude", 0.75, "model_api", "more usage"),
+        ("claude", 0.4, "accelerator", "more usage"),
+    ],
+)
+def test_a_bill_without_tokens_is_explained_by_its_usage(
+    config: Config, lake: Lake, metered_by: str, share: float, driver: str, cause: str
+) -> None:
+    """Where the bill counts no tokens, the usage of its source, or else of its provider, says that fewer are cached."""
+    bill = part("reader", 700, **{s.SOURCE_ID: "claude", s.SERVICE_PROVIDER_NAME: "Anthropic", s.DRIVER: driver,
+                                  s.MODEL_ID: "claude-opus", s.SUB_ACCOUNT_ID: "work", s.USE_CASE: None})  # fmt: skip
+    daily = company(bill, change=times(1.6, **{s.SOURCE_ID: "claude"})).with_columns(
+        pl.col(s.CHARGE_DATE).dt.strftime("%Y-%m").alias(s.BILLING_PERIOD)
+    )
+    columns = s.TABLES["token_usage"].columns
+    usage = [
+        {"source_id": metered_by, "provider": "anthropic", "model": "claude-opus", "account_id": "work",
+         "use_case": "reader", "day": FIRST + timedelta(days=day), "ledger_role": "billed", "billing_period": "2026-01",
+         "cache_read_tokens": Decimal(int(1e6 * (0.8 if day < AT else share))),
+         "uncached_input_tokens": Decimal(int(1e6 * (0.2 if day < AT else 1 - share)))}
+        for day in range(DAYS)
+    ]  # fmt: skip
+    with lake.transaction("test") as tx:
+        tx.append("spend_daily", daily.select(*s.TABLES["spend_daily"].columns))
+        tx.append("token_usage", pl.DataFrame([{n: row.get(n) for n in columns} for row in usage], schema=columns))
+    anomalies.refresh(config, lake, say=lambda _: None)
+    found = anomalies.list_anomalies(lake)
+    assert found["cause"].to_list() == [cause]
+    assert ("cache" in found["next_step"][0]) is (cause == "cache rate fell")
+
+
 # -------------------------------------------------------------------------------------------------------------- records
 @pytest.fixture
 def told(config: Config, lake: Lake) -> str:
