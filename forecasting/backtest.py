@@ -1,5 +1,6 @@
 """Rolling-origin backtest: what each model would have said at past origins, against what came."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +14,6 @@ from forecasting.intervals import Reach, no_reach, quantiles, reach_of
 from forecasting.method import DEFAULT, Path
 from forecasting.metrics import (
     ACTUAL,
-    ALL_DAYS,
     BANDS,
     CALIBRATED,
     DAYS_AHEAD,
@@ -25,7 +25,7 @@ from forecasting.metrics import (
     pool,
     seasonal_scale,
 )
-from forecasting.selection import choose_model
+from forecasting.selection import choose, compared, shape_of
 from forecasting.series import DATE, MODEL, SERIES, DailySeries, Refusal, read_series
 
 STEP_DAYS: Final = 26
@@ -45,7 +45,7 @@ class Backtest:
     series: `series, model, chosen, days_ahead, horizon, origins` and the figures; pooled: `model, chosen, days_ahead,
     folds, wins_ratio` (the share of folds in which its median was nearer than the default's) and the figures.
     days_ahead: metrics.LABELS, "all" for the whole horizon. Pooled WAPE and bias add money up: pool series of one
-    currency. chosen: the best model of the pool; choices: the model to use by series.
+    currency. choices: the model to use by series; chosen: the one that most of them use.
     """
 
     series: pl.DataFrame
@@ -116,11 +116,13 @@ def judge(fitted: Sequence[Fitted], *, horizon: int, origins: int, refused: Sequ
     # models are compared on the same folds: where the default fell back, not all baselines were fitted
     models = pl.col(MODEL).n_unique().over(SERIES, ORIGIN)
     shared = folds.filter(models == models.max())
-    pooled = pool(shared, [MODEL]).join(wins(shared), on=MODEL, how="left", maintain_order="left")
-    chosen = choose_model(pooled.filter(pl.col(DAYS_AHEAD) == ALL_DAYS))
+    pooled = compared(shared)
+    better = choose(shared, {one.series.name: shape_of(one.series.billed) for one in fitted})
+    choices = {one.series.name: better.get(one.series.name, DEFAULT) for one in fitted}
+    count = Counter(better.values())
+    chosen = max(count, key=lambda model: (count[model], model == DEFAULT, model), default=DEFAULT)
     flag = (pl.col(MODEL) == chosen).alias("chosen")
-    choices = dict.fromkeys(shared[SERIES].unique(), chosen)
-    own = (pl.col(MODEL) == pl.col(SERIES).replace_strict(choices, default=DEFAULT)).alias("chosen")
+    own = (pl.col(MODEL) == pl.col(SERIES).replace_strict(choices, return_dtype=pl.String())).alias("chosen")
     by_series = (
         pool(folds, [SERIES, MODEL]).rename({"folds": "origins"}).with_columns(horizon=pl.lit(horizon, pl.Int64))
     )
@@ -128,7 +130,7 @@ def judge(fitted: Sequence[Fitted], *, horizon: int, origins: int, refused: Sequ
         series=by_series.select(SERIES, MODEL, own, DAYS_AHEAD, "horizon", "origins", *FIGURES),
         pooled=pooled.select(MODEL, flag, DAYS_AHEAD, "folds", "wins_ratio", *FIGURES),
         chosen=chosen,
-        choices={one.series.name: choices.get(one.series.name, DEFAULT) for one in fitted},
+        choices=choices,
         horizon=horizon,
         origins=origins,
         refused=tuple(refused),
@@ -152,14 +154,6 @@ def recent_figures(fitted: Sequence[Fitted]) -> pl.DataFrame:
                     rows.add(one.series, length, model, path, no_reach(), calibrated=False)
         sums.append(fold_sums(rows.frame(), keys=[SERIES, MODEL], origin=ORIGIN))
     return pool(pl.concat(sums, how="diagonal"), [SERIES, MODEL]).rename({"folds": "origins"})
-
-
-def wins(folds: pl.DataFrame) -> pl.DataFrame:
-    """The share of each model's folds in which its median was nearer than the default's: `model, wins_ratio`."""
-    errors = folds.filter(pl.col(DAYS_AHEAD) == ALL_DAYS).select(SERIES, ORIGIN, MODEL, "median_error")
-    default = errors.filter(pl.col(MODEL) == DEFAULT).drop(MODEL)
-    nearer = (pl.col("median_error") < pl.col("median_error_default")).mean().alias("wins_ratio")
-    return errors.join(default, on=[SERIES, ORIGIN], suffix="_default").group_by(MODEL).agg(nearer)
 
 
 def _folds(fitted: Sequence[Fitted], horizon: int, origins: int) -> pl.DataFrame:

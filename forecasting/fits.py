@@ -91,9 +91,15 @@ def use(
 ) -> list[Fitted]:
     """The same fits with the model that each series is to use; a baseline is fitted at every cutoff, as its bands need.
 
-    models: by the name of the series; one that is not named keeps the default.
+    models: by the name of the series; one that is not named keeps the default, and so does one whose newest days are
+    too few or too plain for it.
     """
-    chosen = [replace(one, model=models.get(one.series.name, DEFAULT)) for one in fitted]
+    chosen = [
+        replace(one, model=models.get(one.series.name, DEFAULT))
+        if one.paths[max(one.paths)][DEFAULT].model == DEFAULT
+        else one
+        for one in fitted
+    ]
     fits = [
         _Fit(one.series.known_at(cutoff), one.horizon, (one.model,), paths[DEFAULT])
         for one in chosen

@@ -17,6 +17,7 @@ from finops.store import Lake, again_on_conflict
 from forecasting.backtest import POOLED, Backtest, backtest_task, judge
 from forecasting.fits import Task, fit_all, use
 from forecasting.forecast import Forecast, forecast_task, rows_of
+from forecasting.method import DEFAULT
 from forecasting.metrics import ALL_DAYS, DAYS_AHEAD
 from forecasting.paths import paths_of
 from forecasting.reconciliation import BASE, Reconciled, reconcile
@@ -29,9 +30,10 @@ from reports.views.words import percent
 class ForecastRun:
     """What a run froze: its id (None where there was nothing to forecast), how many series and rows, to which day.
 
-    accuracy: pooled backtest figures by model and currency; models: the one used in each currency; fallbacks: series
-    whose history is too short or too plain, with the model that says so; refused: series that got no forecast;
-    trust: how far each series' forecast can be relied on; sums: how the forecasts of each currency were made to sum.
+    accuracy: pooled backtest figures by model and currency; models: the one that most series of a currency use;
+    overruled: series for which the backtest prefers a baseline, with that; fallbacks: series whose history is too short
+    or too plain, with the model that says so; refused: series that got no forecast; trust: how far each series'
+    forecast can be relied on; sums: how the forecasts of each currency were made to sum.
     """
 
     forecast_id: str | None
@@ -43,6 +45,7 @@ class ForecastRun:
     fallbacks: Mapping[str, str]
     refused: tuple[Refusal, ...]
     trust: tuple[Trust, ...] = ()
+    overruled: Mapping[str, str] = field(default_factory=dict)
     sums: Mapping[str, Reconciled] = field(default_factory=dict)
 
 
@@ -93,6 +96,7 @@ def refresh(config: Config, lake: Lake, *, say: Callable[[str], None]) -> Foreca
         fallbacks=made.fallbacks,
         refused=made.refused,
         trust=tuple(graded),
+        overruled={one.series.name: one.model for one in served if one.model != DEFAULT},
         sums=sums,
     )
     for line in summary(run):
@@ -155,6 +159,7 @@ def summary(run: ForecastRun) -> list[str]:
     lines += [f"{name}: {model}" for name, model in run.fallbacks.items()]
     lines += [f"{refusal.series}: no forecast, because {refusal.reason}" for refusal in run.refused]
     lines += [f"{one.series}: {one.sentence}" for one in doubtful(run.trust)]
+    lines += [f"{name}: {model}, which does better on series like it" for name, model in run.overruled.items()]
     for currency, model in run.models.items():
         used = (pl.col(MODEL) == model) & (pl.col(CURRENCY) == currency) & (pl.col(DAYS_AHEAD) == ALL_DAYS)
         judged = run.accuracy.filter(used).drop_nulls("wape")

@@ -112,11 +112,11 @@ def test_models_are_compared_where_both_were_fitted(monkeypatch: pytest.MonkeyPa
         Fitted(DailySeries("both", date(2026, 1, 1), values), 30, both),
         Fitted(DailySeries("alone", date(2026, 1, 1), np.full(250, 100.0)), 30, alone),
     ]
-    monkeypatch.setattr("forecasting.backtest.choose_model", lambda pooled: "drift")
+    monkeypatch.setattr("forecasting.selection.choose_model", lambda pooled: "drift")
     done = judge(members, horizon=30, origins=1)
     pooled = done.pooled.filter(pl.col("days_ahead") == "all")
     assert dict(pooled.select("model", "folds").iter_rows()) == {DEFAULT: 1, "drift": 1}
-    assert dict(done.pooled.select("model", "wins_ratio").iter_rows()) == {DEFAULT: 0.0, "drift": 1.0}
+    assert dict(pooled.select("model", "wins_ratio").iter_rows()) == {DEFAULT: 0.0, "drift": 1.0}
     chosen = done.series.filter(pl.col("chosen")).select("series", "model")
     assert dict(chosen.iter_rows()) == {"alone": DEFAULT, "both": "drift"}
 

@@ -1,6 +1,7 @@
 """Forecasts of the lake: which daily series it holds, what a run freezes, where months land, how good it was."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -15,6 +16,9 @@ from finops.pipeline.histories import daily_series
 from finops.pipeline.landing import month_landing
 from finops.pipeline.track_record import track_record
 from finops.store import Lake
+from forecasting.method import DEFAULT, Path, forecast_path
+from forecasting.series import DailySeries
+from reports.views.accuracy import accuracy, trusted
 
 FIRST = date(2026, 8, 1)
 COLUMNS = {**s.DAILY_DIMENSIONS, **s.DAILY_MEASURES}
@@ -37,12 +41,12 @@ def charge(
     }  # fmt: skip
 
 
-def fill(lake: Lake, rows: Iterable[Row]) -> None:
+def fill(lake: Lake, rows: Iterable[Row], command: str = "test") -> None:
     """Make spend_daily hold these rows."""
     frame = pl.DataFrame(
         list(rows), schema={c: k for c, k in COLUMNS.items() if c != s.LEDGER_ROLE} | {s.LEDGER_ROLE: pl.String()}
     )
-    with lake.transaction("test") as tx:
+    with lake.transaction(command) as tx:
         tx.replace("spend_daily", frame.select(pl.col(c).cast(k) for c, k in COLUMNS.items()))
 
 
@@ -200,11 +204,13 @@ def test_a_baseline_that_the_backtest_prefers_makes_the_forecast(
 ) -> None:
     """The frozen rows carry its name and its values; figures are kept by series and pooled."""
     fill(lake, company(110))
-    monkeypatch.setattr("forecasting.backtest.choose_model", lambda pooled: "run_rate_30")
+    better = dict.fromkeys(("total", "purpose=training"), "run_rate_30")
+    monkeypatch.setattr("forecasting.backtest.choose", lambda folds, shapes: better)
     monkeypatch.setattr(
         "forecasting.baselines._statistical", lambda model, history, horizon: history[-horizon:]
     )  # they are slow
     run = refresh(short_run(config), lake, say=lambda text: None)
+    assert run.overruled == better
     frozen = lake.scan("forecasts").collect()
     training = frozen.filter(pl.col("series") == "purpose=training")
     assert training["model"].unique().to_list() == ["run_rate_30"]
@@ -213,12 +219,67 @@ def test_a_baseline_that_the_backtest_prefers_makes_the_forecast(
     assert set(kept["series"]) == {"total", "purpose=inference", "purpose=training", "(all) USD"}
     kept = kept.filter(pl.col("days_ahead") == "all")
     assert kept.filter(pl.col("model") != "prophet_robust_level")["coverage80"].null_count() == kept.height - 4
+    (shown,) = accuracy(lake, grouping="purpose").filter(pl.col("days_ahead") == "all", pl.col("chosen")).filter(
+        pl.col("series") == "purpose=training"
+    ).to_dicts()  # fmt: skip
+    assert shown["model"] == "run_rate_30"
+    assert shown["wape"] == shown["wape_run_rate_30"] > shown["wape_seasonal_naive"]
+    assert trusted(lake).filter(pl.col("series") == "purpose=training")["grade"].to_list() == ["do not rely on it"]
     assert dict(kept.filter(pl.col("chosen")).select("series", "model").iter_rows()) == {
         "total": "run_rate_30",
         "purpose=training": "run_rate_30",
         "purpose=inference": "prophet_robust_level",
         "(all) USD": "run_rate_30",
     }
+
+
+def test_frozen_parts_of_every_grouping_sum_to_the_total(
+    config: Config, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Purposes, drivers, providers and teams, on every day of the total; OpenAI is billed to three days before AWS."""
+
+    def quick(series: DailySeries, *, horizon: int) -> Path:
+        """The median of 20 days in the default's name: what is fitted does not matter here."""
+        return replace(forecast_path(series.last(20), horizon=horizon), model=DEFAULT)
+
+    monkeypatch.setattr("forecasting.fits.forecast_path", quick)
+    monkeypatch.setattr("forecasting.baselines._statistical", lambda model, history, horizon: history[-horizon:])
+    cells = [
+        ("ads", "training", "accelerator", "AWS"),
+        ("ads", "inference", "accelerator", "AWS"),
+        ("ads", "inference", "model_api", "OpenAI"),
+        ("web", "inference", "model_api", "OpenAI"),
+    ]
+    rows = [
+        charge(k, f"{50 * (at + 1) + (k * (37 + at)) % 29 - 20 * (day(k).weekday() > 4)}", source=provider,
+               team=team, purpose=purpose, driver=driver, provider=provider)
+        for at, (team, purpose, driver, provider) in enumerate(cells)
+        for k in range(97 if provider == "OpenAI" else 100)
+    ]  # fmt: skip
+    fill(lake, [*rows, *(charge(k, "7", currency="EUR", team="web") for k in range(100))])
+    forecast = config.forecast.model_copy(update={"horizon_days": 20, "origins": 1})
+    said: list[str] = []
+    here = config.execution.model_copy(update={"workers": 1})
+    refresh(config.model_copy(update={"forecast": forecast, "execution": here}), lake, say=said.append)
+    frozen = lake.scan("forecasts").filter(pl.col("currency") == "USD").collect()
+    total = frozen.filter(pl.col("grouping") == "total").select("date", "mean")
+    assert total["date"].to_list() == [day(k) for k in range(97, 117)]
+    for grouping in ("purpose", "driver", "provider", "team"):
+        came = daily_series(lake, by=[grouping], main_currency="USD").rows.filter(
+            pl.col("currency") == "USD", pl.col("date") >= day(97)
+        )
+        parts = pl.concat(
+            [
+                frozen.filter(pl.col("grouping") == grouping).select("date", "mean"),
+                came.select("date", pl.col("value").cast(pl.Float64).alias("mean")),
+            ]
+        )
+        sums = total.join(parts.group_by("date").agg(pl.col("mean").sum().alias("sum")), on="date")
+        assert sums["sum"].to_list() == pytest.approx(sums["mean"].to_list(), rel=1e-9), grouping
+    bands = frozen.select("p025", "p05", "p10", "p50", "p90", "p95", "p975").to_numpy()
+    assert (bands[:, 1:] >= bands[:, :-1]).all()
+    assert (bands >= 0).all()
+    assert sum("forecasts of parts sum to those of their totals" in line for line in said) == 2
 
 
 def test_a_lake_without_ai_spend_freezes_nothing_and_says_so(config: Config, lake: Lake) -> None:
