@@ -40,7 +40,8 @@ def bucket_of(leads: np.ndarray) -> np.ndarray:
 def reach_of(portfolio: Sequence[Fitted], model: str, *, gaps: Sequence[int], newest: dict[str, int]) -> Reach:
     """How many spreads each band must reach at the cutoff `newest[series]`, from fits that ended `gaps` days before it.
 
-    Only days before the cutoff count. Reach = (m x empirical quantile + 10 x simple) / (m + 10) with m past fits.
+    Only days before the cutoff count. Reach = (m x own + n x common + 10 x simple) / (m + n + 10): own and common are
+    the empirical quantiles in the bucket and in all of them, m the fits that reach the bucket, n their mean over all.
     """
     ratios: list[list[Floats]] = [[] for _ in BUCKET_STARTS]
     for fitted in portfolio:
@@ -48,7 +49,11 @@ def reach_of(portfolio: Sequence[Fitted], model: str, *, gaps: Sequence[int], ne
             path = fitted.paths.get(newest[fitted.series.name] - gap, {}).get(model)
             if path is not None and path.model == model:
                 _collect(ratios, fitted, path, newest[fitted.series.name] - gap, gap)
-    return {band: np.array([_blend(parts, band, simple) for parts in ratios]) for band, simple in SIMPLE_REACH.items()}
+    every = [part for parts in ratios for part in parts]
+    return {
+        band: np.array([_blend(parts, every, band, simple) for parts in ratios])
+        for band, simple in SIMPLE_REACH.items()
+    }
 
 
 def _collect(ratios: list[list[Floats]], fitted: Fitted, path: Path, cutoff: int, gap: int) -> None:
@@ -61,11 +66,13 @@ def _collect(ratios: list[list[Floats]], fitted: Fitted, path: Path, cutoff: int
         ratios[bucket].append(found[buckets == bucket])
 
 
-def _blend(parts: list[Floats], band: float, simple: float) -> float:
-    if not parts:
+def _blend(parts: list[Floats], every: list[Floats], band: float, simple: float) -> float:
+    if not every:
         return simple
-    empirical = float(np.quantile(np.concatenate(parts), band))
-    return (len(parts) * empirical + SIMPLE_WEIGHT * simple) / (len(parts) + SIMPLE_WEIGHT)
+    shared = len(every) / len(BUCKET_STARTS)
+    own = len(parts) * float(np.quantile(np.concatenate(parts), band)) if parts else 0.0
+    total = own + shared * float(np.quantile(np.concatenate(every), band)) + SIMPLE_WEIGHT * simple
+    return total / (len(parts) + shared + SIMPLE_WEIGHT)
 
 
 def no_reach() -> Reach:
@@ -75,6 +82,8 @@ def no_reach() -> Reach:
 
 def quantiles(path: Path, reach: Reach) -> dict[str, Floats]:
     """The quantiles of each day ahead in the series' own unit, in rising order around p50."""
+    if path.fixed is not None:
+        return dict(zip(QUANTILES, path.value(path.fixed), strict=True))
     buckets = bucket_of(np.arange(1, len(path.center) + 1))
     return {
         name: path.value(path.center + side * reach[band][buckets] * path.spread)

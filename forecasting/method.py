@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from forecasting.bursts import MODEL as BURSTS
+from forecasting.bursts import draws, is_intermittent
 from forecasting.calendar import holiday_effect, month_effects
 from forecasting.drivers import price_x_volume
 from forecasting.events import effects_of
@@ -22,7 +24,7 @@ from forecasting.level import (
     smoothing,
     spread_by_lead,
 )
-from forecasting.series import DailySeries, Floats
+from forecasting.series import LEVELS, DailySeries, Floats
 from forecasting.trend import growth, shifted
 
 if TYPE_CHECKING:
@@ -50,7 +52,8 @@ class Path:
 
     Arrays hold one value a day of the horizon. center and spread are on the scale z = asinh(value / unit): the median,
     and the size of its errors by lead. mean is in the series' own unit. Quantiles stay within lowest .. highest (z).
-    variant: how the model was used (price_x_volume), where that is to be said in its place.
+    variant: how the model was used (price_x_volume), where that is to be said in its place. fixed: the quantiles LEVELS
+    (z, a row each) where a model gives them itself; else they lie around the center as far as the spread reaches.
     """
 
     model: str
@@ -61,6 +64,7 @@ class Path:
     lowest: float
     highest: float
     variant: str = ""
+    fixed: Floats | None = None
 
     @property
     def name(self) -> str:
@@ -104,9 +108,11 @@ def _with_events(series: DailySeries, *, horizon: int) -> Path:
 
 
 def _path(series: DailySeries, *, horizon: int) -> Path:
-    observed = series.observed
-    reason = _too_thin(series.last(HISTORY_DAYS).observed)
-    return _robust_level(series, horizon) if reason is None else _median_path(observed, horizon, reason)
+    recent = series.last(HISTORY_DAYS)
+    reason = _too_thin(recent.observed)
+    if reason is not None:
+        return _median_path(series.observed, horizon, reason)
+    return _burst_path(recent, horizon) if is_intermittent(recent) else _robust_level(recent, horizon)
 
 
 def _too_thin(recent: Floats) -> str | None:
@@ -139,8 +145,18 @@ def _median_path(observed: Floats, horizon: int, reason: str) -> Path:
     )
 
 
+def _burst_path(series: DailySeries, horizon: int) -> Path:
+    """The mean and the quantiles of the courses that bursts and pauses may take."""
+    made = draws(series, horizon)
+    unit = unit_of(series.observed)
+    fixed = np.quantile(np.arcsinh(made / unit), list(LEVELS.values()), axis=0)
+    low, high = bounds(np.arcsinh(series.observed / unit), RANGE_MARGIN)
+    center = fixed[list(LEVELS).index("p50")]
+    spread = np.abs(np.arcsinh(made / unit) - center).mean(axis=0)
+    return Path(BURSTS, unit, center, made.mean(axis=0), spread, low, high, fixed=fixed)
+
+
 def _robust_level(series: DailySeries, horizon: int) -> Path:
-    series = series.last(HISTORY_DAYS)
     n = len(series.values)
     unit = unit_of(series.observed)
     z = np.arcsinh(series.values / unit)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 SERIES, DATE, VALUE, MODEL = "series", "date", "value", "model"
+LEVELS: Final = {"p025": 0.025, "p05": 0.05, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p95": 0.95, "p975": 0.975}
+"""The quantiles that a forecast says of each day, by column."""
 INPUT: Final = {SERIES: pl.String(), DATE: pl.Date(), VALUE: pl.Float64()}
 """What a caller hands in; a null value is a missing day, not a zero."""
 

@@ -57,7 +57,7 @@ def test_cutoffs_need_a_full_history_before_them() -> None:
 
 
 def test_reach_is_the_quantile_of_past_misses_blended_with_the_simple_one() -> None:
-    """20 past fits that each missed by 5 spreads give (20 x 5 + 10 x simple) / 30 in the buckets that they saw."""
+    """20 fits that each missed by 5 spreads in two of five buckets count as 20 there, and as their mean, 8, in all."""
     values = np.full(100, 100 * np.sinh(np.arcsinh(1) + 0.5))
     members = [
         Fitted(DailySeries(str(k), date(2026, 1, 1), values), 14, {86: {DEFAULT: path(100, horizon=14)}})
@@ -65,8 +65,8 @@ def test_reach_is_the_quantile_of_past_misses_blended_with_the_simple_one() -> N
     ]
     reach = reach_of(members, DEFAULT, gaps=(14,), newest={str(k): 100 for k in range(20)})
     for band, simple in SIMPLE_REACH.items():
-        blended = (20 * 5 + 10 * simple) / 30
-        np.testing.assert_allclose(reach[band], [blended, blended, simple, simple, simple])
+        seen, unseen = (28 * 5 + 10 * simple) / 38, (8 * 5 + 10 * simple) / 18
+        np.testing.assert_allclose(reach[band], [seen, seen, unseen, unseen, unseen])
 
 
 def test_a_fallback_path_calibrates_nobody() -> None:
