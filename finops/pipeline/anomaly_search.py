@@ -90,14 +90,14 @@ def search(
     if not ends:
         return []
     named = (pl.col(s.SHORT_NAMES[name]).fill_null(NONE).alias(name) for name in DIMENSIONS)
-    usage = daily.filter(
+    billed = daily.filter(
         pl.col(s.LEDGER_ROLE) == s.BILLED,
         pl.col(s.CHARGE_CATEGORY) == "Usage",
         pl.col(s.CHARGE_DATE) <= pl.col(s.SOURCE_ID).replace_strict(ends, default=max(ends.values())),
     ).with_columns(named)
     found: list[Anomaly] = []
-    for currency in sorted(usage[s.BILLING_CURRENCY].unique()):
-        rows = usage.filter(pl.col(s.BILLING_CURRENCY) == currency)
+    for currency in sorted(billed[s.BILLING_CURRENCY].unique()):
+        rows = billed.filter(pl.col(s.BILLING_CURRENCY) == currency)
         costs = portfolio(rows, ends)
         incidents = find(costs, GROUPINGS, HOMES)
         found += [_anomaly(one, costs, rows, str(currency), events, idle, usage) for one in incidents]
