@@ -109,13 +109,14 @@ def root_mean_square(errors: Floats) -> Floats:
     return size
 
 
-def shrunk(deviation: Floats, errors: Floats) -> Weights:
+def shrunk(deviation: Floats, errors: Floats, *, independent: int) -> Weights:
     """Error variances with the correlations of `errors` (rows x series, NaN where unknown), shrunk towards none.
 
     shrink = sum over pairs of Var(r) / sum over pairs of r^2, within 0 and 1. Source: Schaefer and Strimmer (2005).
+    independent: of so many rows the others tell nothing new; days of one forecast err together.
     """
     rows = len(errors)
-    if rows < 2:
+    if independent < 2:
         return uncorrelated(deviation)
     size = root_mean_square(errors)
     standard = np.nan_to_num(errors / np.where(size > 0, size, np.inf))
@@ -126,7 +127,7 @@ def shrunk(deviation: Floats, errors: Floats) -> Weights:
     products = (squares.sum(axis=1) ** 2).sum() - (squares**2).sum()
     if correlation <= RANK * len(own):
         return uncorrelated(deviation)
-    variance = (products - rows * correlation) / (rows * (rows - 1))
+    variance = (products / rows - correlation) / (independent - 1)
     return Weights(deviation, standard, float(np.clip(variance / correlation, 0, 1)))
 
 

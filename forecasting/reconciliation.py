@@ -160,11 +160,11 @@ def _last(values: Floats, count: int) -> Floats:
     return np.concatenate([np.full(count - len(tail), np.nan), tail])
 
 
-def _past_errors(members: Sequence[Fitted], earlier: Sequence[_Cutoffs], cutoffs: _Cutoffs) -> Floats:
-    """Errors of earlier fits as they were known at the cutoffs: a row for each fold and day, a column a series."""
+def _past_errors(members: Sequence[Fitted], earlier: Sequence[_Cutoffs], cutoffs: _Cutoffs) -> list[Floats]:
+    """Errors of earlier fits as they were known at the cutoffs, by fold: a row for each day, a column a series."""
     present = [one for one in members if one.series.name in cutoffs]
     known = [one.series.known_at(cutoffs[one.series.name]).billed for one in present]
-    blocks = [np.zeros((0, len(present)))]
+    blocks = []
     for fold in earlier:
         errors = {
             column: (_first_day(one.series, cutoff), _last(values, ahead)[: one.horizon] - path.mean[:ahead])
@@ -178,7 +178,7 @@ def _past_errors(members: Sequence[Fitted], earlier: Sequence[_Cutoffs], cutoffs
         for column, (start, found) in errors.items():
             block[start - first : start - first + len(found), column] = found
         blocks.append(block[~np.isnan(block).all(axis=1)])
-    return np.concatenate(blocks)
+    return [block for block in blocks if len(block)]
 
 
 def _rules(keys: Keys) -> list[str]:
@@ -186,16 +186,17 @@ def _rules(keys: Keys) -> list[str]:
     return [WLS, MINT, *(KEPT + grouping for grouping in sorted(groupings, key=lambda g: (groupings[g], g)))]
 
 
-def _reconciled(rule: str, outlook: _Outlook, matrix: Floats, keys: Keys, errors: Floats) -> Floats:
-    weights = _weights(rule, outlook, keys, errors)
+def _reconciled(rule: str, outlook: _Outlook, matrix: Floats, keys: Keys, past: Sequence[Floats]) -> Floats:
+    weights = _weights(rule, outlook, keys, past)
     return coherent(outlook.values, matrix, weights, known=outlook.known, floored=outlook.floored)
 
 
-def _weights(rule: str, outlook: _Outlook, keys: Keys, errors: Floats) -> Weights:
+def _weights(rule: str, outlook: _Outlook, keys: Keys, past: Sequence[Floats]) -> Weights:
+    errors = np.concatenate([np.zeros((0, len(outlook.names))), *past])
     enough = (~np.isnan(errors)).sum(axis=0) >= LEAST_ERRORS
     deviation = np.where(enough, root_mean_square(errors), outlook.deviation)
     if rule == MINT:
-        return shrunk(deviation, errors)
+        return shrunk(deviation, errors, independent=len(past))
     if rule.startswith(KEPT):
         kept = [grouping_of(keys[name]) == rule.removeprefix(KEPT) for name in outlook.names]
         deviation = np.where(kept, KEPT_SHARE * deviation, deviation)
@@ -218,7 +219,7 @@ def _missed(members: Sequence[Fitted], folds: Sequence[_Cutoffs], keys: Keys) ->
         whole = all(
             fold[one.series.name] + one.horizon <= len(one.series.values) - one.series.estimated for one in present
         )
-        if not whole or not len(matrix) or not len(errors):
+        if not whole or not len(matrix) or not errors:
             continue
         judged = ~np.isnan(then.came)
         came.append(then.came[judged])
@@ -250,12 +251,15 @@ def moved(path: Path, mean: Floats) -> Path:
 
     By as much where proportion is not defined or beyond LARGEST_RATIO. A path that may not fall below zero stays so.
     """
-    value = path.unit * np.sinh(path.center)
     mild = (path.mean > 0) & (mean >= path.mean / LARGEST_RATIO) & (mean <= path.mean * LARGEST_RATIO)
     ratio = np.divide(mean, path.mean, out=np.ones(len(mean)), where=mild)
-    value = np.where(mild, value * ratio, value + mean - path.mean)
-    center = np.arcsinh(value / path.unit)
-    if path.lowest >= 0:
-        center = center.clip(0)
+
+    def along(z: Floats) -> Floats:
+        value = path.unit * np.sinh(z)
+        there = np.arcsinh(np.where(mild, value * ratio, value + mean - path.mean) / path.unit)
+        return np.maximum(there, 0.0) if path.lowest >= 0 else there
+
+    center = along(path.center)
+    fixed = None if path.fixed is None else along(path.fixed)
     lowest, highest = min(path.lowest, float(center.min())), max(path.highest, float(center.max()))
-    return replace(path, mean=mean, center=center, lowest=lowest, highest=highest)
+    return replace(path, mean=mean, center=center, lowest=lowest, highest=highest, fixed=fixed)

@@ -77,7 +77,7 @@ def test_sums_hold_and_nothing_is_below_zero(company: Company, scale: float, row
     known[:, 0] = company.random.random(count) < 0.3
     values = np.where(known, company.truth, values)
     floored = np.full(count, floor)
-    found = coherent(values, company.matrix, shrunk(deviation, errors), known=known, floored=floored)
+    found = coherent(values, company.matrix, shrunk(deviation, errors, independent=rows), known=known, floored=floored)
     assert gap(company.matrix, found, values) < 1e-9
     assert (found[known] == values[known]).all()
     if floor:

@@ -16,6 +16,7 @@ from finops.pipeline.histories import daily_series
 from finops.pipeline.landing import month_landing
 from finops.pipeline.track_record import track_record
 from finops.store import Lake
+from forecasting.baselines import ALWAYS_JUDGED
 from forecasting.method import DEFAULT, Path, forecast_path
 from forecasting.series import DailySeries
 from reports.views.accuracy import accuracy, trusted
@@ -243,7 +244,7 @@ def test_frozen_parts_of_every_grouping_sum_to_the_total(
         return replace(forecast_path(series.last(20), horizon=horizon), model=DEFAULT)
 
     monkeypatch.setattr("forecasting.fits.forecast_path", quick)
-    monkeypatch.setattr("forecasting.baselines._statistical", lambda model, history, horizon: history[-horizon:])
+    monkeypatch.setattr("forecasting.fits.BASELINES", ALWAYS_JUDGED)
     cells = [
         ("ads", "training", "accelerator", "AWS"),
         ("ads", "inference", "accelerator", "AWS"),

@@ -92,7 +92,7 @@ def test_shrinkage_is_that_of_schaefer_and_strimmer() -> None:
         [[1, 0.8, 0, 0], [0, 0.6, 0.3, 0], [0, 0, 1, 0], [0, 0, 0, 2.0]]
     )
     deviation = np.sqrt((errors**2).mean(axis=0))
-    weights = shrunk(deviation, errors)
+    weights = shrunk(deviation, errors, independent=12)
     z, n = errors / deviation, len(errors)
     r = z.T @ z / n
     pairs = [(i, j) for i in range(4) for j in range(4) if i != j]
@@ -109,7 +109,7 @@ def test_series_with_few_known_errors_keep_their_own_variance_and_are_related_le
     errors = np.random.default_rng(1).normal(size=(30, 1)) * np.array([[1.0, 1.0, 1.0]])
     errors[20:, 1] = np.nan
     errors[:, 2] = np.nan
-    weights = shrunk(np.array([1.0, 1.0, 5.0]), errors)
+    weights = shrunk(np.array([1.0, 1.0, 5.0]), errors, independent=30)
     covariance = weights.times(np.eye(3))
     assert np.diag(covariance).tolist() == pytest.approx([1, 1, 25])
     assert 0 < covariance[0, 1] < 1
