@@ -89,7 +89,7 @@ def status(
         found = found.filter(~pl.col("basis").eq_missing("actual"), pl.col("status") != "planned")
     if current.format == "table":
         chance = pl.format("{} %", (pl.col("over_probability") * 100).round().cast(pl.Int64))
-        found = found.with_columns(chance.alias("over_probability")).select(_STATUS_SHOWN).rename(_STATUS_SHOWN)
+        found = found.with_columns(chance.alias("over_probability")).select(*_STATUS_SHOWN).rename(_STATUS_SHOWN)
     current.show(found, key="budgets", title="Budgets that run")
 
 

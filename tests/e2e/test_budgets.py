@@ -13,7 +13,7 @@ import pytest
 from finops import schema as s
 from finops.cli.main import run
 from finops.config import Config, FinanceTables
-from finops.pipeline import alerting, budgets, tables
+from finops.pipeline import alerting, budgets, odds, tables
 from finops.store import Lake
 
 TODAY = date(2026, 10, 11)
@@ -114,6 +114,42 @@ def test_open_period_lands_by_the_forecast_of_its_ai_spend(budgeted: Config, lak
     assert found["all", "2026-10"]["basis"] == "run_rate"
     # the quarter reaches beyond the forecast, whose mean stands for the rest
     assert found["team=Support", "2026-Q4"]["landing"] == 110 + 82 * 21
+
+
+def test_status_says_how_likely_a_budget_is_passed_and_what_keeps_it(
+    budgeted: Config, lake: Lake, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`budget status` lists what runs: 310 for a month that costs 10 or 12 a day is about as likely passed as not."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> "Clock":
+            return cls(2026, 10, 11, tzinfo=UTC)
+
+    monkeypatch.setattr("finops.cli.budgets.datetime", Clock)
+    days = [date(2026, 6, 1) + timedelta(days=k) for k in range(132)]
+    steady = [day_rows(day, day + timedelta(days=1), "8" if day.day % 2 else "12") for day in days]
+    twice = [day_rows(day, day + timedelta(days=1), "8", **{s.TEAM: "Search"}) for day in days]
+    written(lake, *steady, *twice)
+    tables.load(budgeted, lake, say=lambda _: None)
+    home = ["--home", str(budgeted.home), "--quiet"]
+    assert run([*home, "--format", "json", "budget", "status"]) == 0
+    found = {(b["scope"], b["period"]): b for b in json.loads(capsys.readouterr().out)["budgets"]}
+    assert set(found) == {("all", "2026-10"), ("team=Support", "2026-10"), ("team=Support", "2026-Q4")}
+    even, over = found["team=Support", "2026-10"], found["all", "2026-10"]
+    assert 0.05 < even["over_probability"] < 0.95
+    assert Decimal(even["landing_p10"]) < 310 < Decimal(even["landing_p90"])
+    assert (even["odds_basis"], even["basis"]) == ("past_blocks", "run_rate")
+    assert (over["over_probability"], over["run_out"]) == (1.0, "2026-10-18")
+    # 558 by the middle course, 20 days from tomorrow on
+    assert Decimal(over["save_per_day"]) == pytest.approx(Decimal(558 - 310) / 20, abs=Decimal("0.5"))
+    assert Decimal(over["save_per_day_80"]) >= Decimal(over["save_per_day"])
+    assert run([*home, "--format", "csv", "budget", "status", "--all"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split(",")[-10:] == list(odds.COLUMNS)
+    assert len(lines) == 1 + 9
+    assert run([*home, "budget", "status"]) == 0
+    assert "100 %" in capsys.readouterr().out
 
 
 def test_source_that_lags_keeps_the_period_open(budgeted: Config, lake: Lake) -> None:

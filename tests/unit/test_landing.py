@@ -92,7 +92,7 @@ def test_the_band_of_a_month_moves_with_what_is_restated(frozen: Config, lake: L
 
 
 def test_an_open_budget_has_odds_from_its_paths_or_its_past(frozen: Config, lake: Lake) -> None:
-    """The total takes the forecast's paths, other spend blocks of its past, both where it holds both; what is over none."""
+    """The total takes the forecast's paths, a team without one its past, all spend both; a period that is over none."""
     found = status(frozen, lake)
     october = found["is_ai=true", "2026-10"]
     assert october["odds_basis"] == "forecast_paths"
