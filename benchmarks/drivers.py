@@ -47,7 +47,8 @@ def volume(random: np.random.Generator, days: int = DAYS + HORIZON, noise: float
         steps[at:] += random.normal(0, 0.35)
     growth = random.choice([0, 0.0008, 0.0025, -0.0008]) * t
     wander = random.normal(0, 0.006, days).cumsum()
-    return np.exp(random.normal(8, 1) + growth + steps + wander + random.normal(0, noise, days)) * week
+    used: Floats = np.exp(random.normal(8, 1) + growth + steps + wander + random.normal(0, noise, days)) * week
+    return used
 
 
 def price_change(seed: int, *, ahead: bool) -> tuple[Known, Floats]:
@@ -63,7 +64,12 @@ def price_change(seed: int, *, ahead: bool) -> tuple[Known, Floats]:
     with_event = replace(alone, events=(event,))
     with_volume = replace(alone, volume=used[:DAYS])
     known = {"cost alone": alone, "cost, event": with_event, "price x volume": with_volume}
-    return {**known, "price x volume, event": replace(with_volume, events=(event,))}, cost[DAYS:]
+    known["price x volume, event"] = replace(with_volume, events=(event,))
+    if not ahead:
+        date_only = (replace(event, ratio=None),)
+        known["cost, its date"] = replace(alone, events=date_only)
+        known["price x volume, its date"] = replace(with_volume, events=date_only)
+    return known, cost[DAYS:]
 
 
 def incident(seed: int) -> tuple[Known, Floats]:

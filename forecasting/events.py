@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting.level import MAD_TO_SIGMA, rolling_median
+from forecasting.level import rolling_median
 from forecasting.series import DailySeries, Floats
 
 if TYPE_CHECKING:
@@ -23,13 +23,17 @@ ESTIMATED: Final = ("launch", "price_change", "commitment")
 """Kinds whose ratio is read from the history where nobody has stated it."""
 AROUND_DAYS: Final = 28
 """A ratio that is not stated compares at most so many days on each side of the event."""
-NOISE_DAYS: Final = 63
+EARLIER_DAYS: Final = 200
+LEAST_MOVES: Final = 4
+"""Moves at days without an event, of the so many days before it, that tell how much is usual."""
+AT_ONCE_RATIO: Final = 0.5
+USUAL_QUANTILE: Final = 0.8
+USUAL_SIGMAS: Final = 1.2816
+"""The quantile of the sizes of usual moves that is taken, and how many standard deviations of normal ones it is."""
 LEAST_AFTER: Final = 3
 """Known days after an event from which its ratio can be told."""
 SIGNIFICANT: Final = 2.0
-"""Standard errors from which a ratio is more than noise."""
-MEDIAN_TO_MEAN: Final = 1.2533
-"""Standard error of a median over that of a mean, of normal values."""
+"""A ratio is more than noise from so many standard deviations of usual moves on."""
 WEEK: Final = 7
 
 
@@ -49,6 +53,12 @@ class Event:
     ratio: float | None = None
     amount: float | None = None
     known_from: date | None = None
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether its days tell nothing of what is usual: an incident, a planned run, what ends and says no figure."""
+        unsized = self.ratio is None and self.amount is None
+        return self.kind in ("incident", "planned_run") or (self.kind == "other" and self.end is not None and unsized)
 
     def known_by(self, day: date) -> bool:
         """Whether it had been announced by the end of a day."""
@@ -100,6 +110,7 @@ def moved(path: "Path", ratio: Floats, amount: Floats, amount_spread: Floats, *,
         spread=slope / np.cosh(center),
         lowest=float(scaled(path.lowest).min()),
         highest=float(scaled(path.highest).max()),
+        fixed=None if path.fixed is None else scaled(path.fixed),
     )
 
 
@@ -110,11 +121,11 @@ def effects_of(series: DailySeries, *, horizon: int) -> Effects:
     ratio, amount = np.ones(days + horizon), np.zeros(days + horizon)
     spans = {event: _span(event, series.start, days + horizon) for event in known}
     for event, span in spans.items():
-        if event.kind in ("incident", "planned_run"):
+        if event.is_apart:
             continue
         ratio[span] *= 1.0 if event.ratio is None else event.ratio
         amount[span] += event.amount or 0.0
-    masked = _masked(series.values, (spans[e] for e in known if e.kind in ("incident", "planned_run")))
+    masked = _masked(series.values, (spans[e] for e in known if e.is_apart))
     steps = [e for e in known if e.kind in ESTIMATED and e.ratio is None and e.amount is None]
     for event, until in zip(steps, [*(spans[e].start for e in steps[1:]), days], strict=False):
         span = spans[event]
@@ -134,36 +145,46 @@ def effects_of(series: DailySeries, *, horizon: int) -> Effects:
 def estimated_ratio(values: Floats, at: int) -> float:
     """Level after `at` over level before, from days with cost: each day beside the median of its weekday before.
 
-    The logarithm is shrunk by max(0, 1 - (2 / t)^2), t its size in standard errors: what is less than two of them is
-    no change, and 1 is returned. So it is where fewer than three days after it are known.
+    The logarithm is shrunk by max(0, 1 - (2 / t)^2), t its size over that of such moves in the weeks before: what is
+    less than two of them is no change, and 1 is returned. So it is where fewer than three days after it are known.
     """
     logs = np.log(np.where(values > 0, values, np.nan))
-    first = max(0, at - AROUND_DAYS)
-    before = [logs[first:at][(np.arange(first, at) - day) % WEEK == 0] for day in range(WEEK)]
-    usual = np.array([np.nanmedian(part) if not np.isnan(part).all() else np.nan for part in before])
-    after = np.arange(at, min(at + AROUND_DAYS, len(values)))
-    moves = logs[after] - usual[after % WEEK]
-    moves = moves[~np.isnan(moves)]
-    past = logs[max(0, at - NOISE_DAYS) : at]
-    weekly = past[WEEK:] - past[:-WEEK]
-    weekly = weekly[~np.isnan(weekly)]
-    if len(moves) < LEAST_AFTER or len(weekly) < WEEK:
+    days = min(AROUND_DAYS, len(values) - at)
+    move = _move(logs, at, days, at_once=True)
+    earlier = (_move(logs, before, days) for before in range(at - days, max(at - EARLIER_DAYS, WEEK) - 1, -WEEK))
+    usual = np.abs([one for one in earlier if not np.isnan(one)])
+    if np.isnan(move) or len(usual) < LEAST_MOVES:
         return 1.0
-    move = float(np.median(moves))
-    noise = MAD_TO_SIGMA * float(np.median(np.abs(weekly))) / np.sqrt(2)
-    error = MEDIAN_TO_MEAN * noise * np.sqrt(1 / len(moves) + 1 / np.count_nonzero(~np.isnan(logs[first:at])))
+    error = float(np.quantile(usual, USUAL_QUANTILE)) / USUAL_SIGMAS
     if abs(move) <= SIGNIFICANT * error:
         return 1.0
     return float(np.exp(move * (1 - (SIGNIFICANT * error / move) ** 2)))
 
 
+def _move(logs: Floats, at: int, days: int, *, at_once: bool = False) -> float:
+    """The median over `days` from `at` of each day less the median of its weekday in the weeks before.
+
+    NaN where too little is known. at_once: 0 where the first three days do not show half of it: it began another day.
+    """
+    first = max(0, at - AROUND_DAYS)
+    before = np.full((AROUND_DAYS // WEEK + 1, WEEK), np.nan)
+    before.flat[: at - first] = logs[first:at]
+    known = ~np.isnan(before).all(axis=0)
+    usual = np.full(WEEK, np.nan)
+    usual[known] = np.nanmedian(before[:, known], axis=0)
+    moves = logs[at : at + days] - usual[(np.arange(at, at + days) - first) % WEEK]
+    moves = moves[~np.isnan(moves)]
+    if len(moves) < LEAST_AFTER:
+        return np.nan
+    move, first_move = float(np.median(moves)), float(np.median(moves[:LEAST_AFTER]))
+    return 0.0 if at_once and first_move * move < AT_ONCE_RATIO * move**2 else move
+
+
 def _span(event: Event, first: date, length: int) -> slice:
     """The days of an event as positions among `length` days from `first`; empty where it lies outside."""
     start = (event.start - first).days
-    if event.end is not None:
-        stop = (event.end - first).days + 1
-    else:
-        stop = start + 1 if event.kind in ("incident", "planned_run") else length
+    last = event.start if event.is_apart and event.end is None else event.end
+    stop = length if last is None else (last - first).days + 1
     return slice(min(max(start, 0), length), min(max(stop, 0), length))
 
 
