@@ -90,9 +90,10 @@ def completed(late: pl.DataFrame, curves: pl.DataFrame, own: pl.DataFrame, gener
     day's share of its usual charges), `is_full` (billed in full) and `usual` (cost of such a day in this part).
     own, general: the scatter by series, and by source for series that have too few days.
 
-    A part is visible / share where the share is at least LEAST_SHARE, its scatter at most WIDEST and the day has at
-    least half of the charges that are usual at its age; as it is where it is final. A day of several sources is their
-    sum, and its band the root of the sum of their squared half bands. What is seen is the least where cost only grows.
+    A part is visible / share where the share is at least LEAST_SHARE, its scatter at most WIDEST, and the day is billed
+    in full or has at least half of the charges that are usual at its age; as it is where it is final. A day of several
+    sources is their sum, its band the root of the sum of their squared half bands. What is seen is the least where cost
+    only grows.
     """
     known = (
         late.join(curves.rename({CHARGES: "_charges"}), on=_LAG, how="left")
@@ -105,7 +106,7 @@ def completed(late: pl.DataFrame, curves: pl.DataFrame, own: pl.DataFrame, gener
     tells = (
         (share >= LEAST_SHARE)
         & (pl.max_horizontal(-pl.col("low"), pl.col("high")) <= WIDEST)
-        & (pl.col(CHARGES) >= USUAL_RATIO * pl.col("_charges"))
+        & (pl.col("is_full") | (pl.col(CHARGES) >= USUAL_RATIO * pl.col("_charges")))
         & (visible > 0)
     ).fill_null(value=False)
     nothing = (visible == 0) & (pl.col("usual") == 0)

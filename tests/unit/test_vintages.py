@@ -1,10 +1,8 @@
 """Past fits see the lake's series as they stood, and are judged by what is known today."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta
 
-import numpy as np
 import polars as pl
 import pytest
 
@@ -13,7 +11,7 @@ from finops.pipeline.vintages import Past
 from finops.store import Lake
 from forecasting.fits import Task
 from forecasting.series import DATE, SERIES, VALUE, DailySeries, read_series
-from tests.unit.test_forecasting_lake import FIRST, Row, charge, day, fill
+from tests.unit.test_forecasting_lake import FIRST, Row, charge, fill
 
 Dated = Callable[[int], None]
 
@@ -54,7 +52,7 @@ def as_it_stood(lake: Lake, *cutoffs: int, by: Sequence[str] = ()) -> dict[str, 
 
 def known(series: DailySeries, until: int) -> list[float]:
     """What was known of the days before one."""
-    return series.known_at(until - (series.start - FIRST).days).values.tolist()
+    return list(series.known_at(until - (series.start - FIRST).days).values)
 
 
 def test_a_restated_month_does_not_leak_into_past_fits(lake: Lake, dated: Dated) -> None:
