@@ -1,9 +1,9 @@
-"""Run every benchmark, or those that are named: python -m benchmarks [ingest forecast landing drivers placement pricing]."""
+"""Run every benchmark, or those of NAMES that are named: python -m benchmarks [NAME ...]."""
 
 import sys
 from importlib import import_module
 
-NAMES = ("ingest", "forecast", "landing", "drivers", "placement", "pricing")
+NAMES = ("ingest", "forecast", "levels", "landing", "drivers", "reconciliation", "placement", "pricing")
 
 for name in sys.argv[1:] or NAMES:
     print(f"== {name}")

@@ -112,7 +112,7 @@ def _path(series: DailySeries, *, horizon: int) -> Path:
     reason = _too_thin(recent.observed)
     if reason is not None:
         return _median_path(series.observed, horizon, reason)
-    return _burst_path(recent, horizon) if is_intermittent(recent) else _robust_level(recent, horizon)
+    return _burst_path(recent, horizon) if is_intermittent(recent) else steady_path(recent, horizon)
 
 
 def _too_thin(recent: Floats) -> str | None:
@@ -156,7 +156,8 @@ def _burst_path(series: DailySeries, horizon: int) -> Path:
     return Path(BURSTS, unit, center, made.mean(axis=0), spread, low, high, fixed=fixed)
 
 
-def _robust_level(series: DailySeries, horizon: int) -> Path:
+def steady_path(series: DailySeries, horizon: int) -> Path:
+    """Prophet's calendar on a robust level: the method for a series that has cost on most days."""
     n = len(series.values)
     unit = unit_of(series.observed)
     z = np.arcsinh(series.values / unit)
