@@ -369,6 +369,11 @@ class Config(_Record):
         return self.home / "outputs"
 
     @property
+    def cache(self) -> Path:
+        """What can be made again: it may be deleted at any time."""
+        return self.home / "cache"
+
+    @property
     def scenarios(self) -> Path:
         """Where scenario files are kept."""
         return self.home / "scenarios"

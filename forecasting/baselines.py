@@ -6,13 +6,15 @@ scale the band (forecasting.intervals).
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import polars as pl
 
 from forecasting.method import HISTORY_DAYS, Path
 from forecasting.series import DailySeries, Floats
+
+if TYPE_CHECKING:
+    from statsforecast.models import AutoETS, AutoTheta
 
 SEASONAL_NAIVE, RUN_RATE, DRIFT, ETS, THETA = "seasonal_naive", "run_rate_30", "drift", "auto_ets", "auto_theta"
 RUN_RATE_DAYS: Final = 30
@@ -66,12 +68,10 @@ def auto_theta(history: Floats, horizon: int) -> Floats:
     return _statistical(AutoTheta(season_length=WEEK), history, horizon)
 
 
-def _statistical(model: object, history: Floats, horizon: int) -> Floats:
-    from statsforecast import StatsForecast
-
-    frame = pl.DataFrame({"unique_id": "one", "ds": np.arange(len(history)), "y": history})
-    found = StatsForecast(models=[model], freq=1).forecast(df=frame, h=horizon)
-    return found[str(model)].to_numpy().astype(np.float64)
+def _statistical(model: "AutoETS | AutoTheta", history: Floats, horizon: int) -> Floats:
+    # the model itself: StatsForecast would build a frame for each series and give the same numbers
+    mean: Floats = model.forecast(y=history, h=horizon)["mean"]
+    return mean.astype(np.float64)
 
 
 _POINTS: Final[dict[str, Callable[[Floats, int], Floats]]] = {

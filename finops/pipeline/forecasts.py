@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import Final
 
 import polars as pl
 
 from finops.config import Config
-from finops.pipeline.histories import CURRENCY, History, ai_histories, ai_selection
+from finops.pipeline.histories import CURRENCY, TOTAL, History, ai_histories, ai_selection
 from finops.pipeline.known import with_known
 from finops.pipeline.landing import frozen_paths, frozen_totals
 from finops.pipeline.late_days import completed
@@ -15,15 +16,19 @@ from finops.pipeline.vintages import Past
 from finops.schema import TABLES
 from finops.store import Lake, again_on_conflict
 from forecasting.backtest import POOLED, Backtest, backtest_task, judge
+from forecasting.fit_cache import FitCache
 from forecasting.fits import Task, fit_all, use
 from forecasting.forecast import Forecast, forecast_task, rows_of
 from forecasting.method import DEFAULT
 from forecasting.metrics import ALL_DAYS, DAYS_AHEAD
 from forecasting.paths import paths_of
-from forecasting.reconciliation import BASE, Reconciled, reconcile
+from forecasting.reconciliation import BASE, KEPT, MINT, WLS, Reconciled, reconcile
 from forecasting.series import DATE, MODEL, SERIES, VALUE, DailySeries, Refusal, read_series
 from forecasting.trust import Trust, doubtful, trusts
 from reports.views.words import percent
+
+FITS: Final = "fits.npz"
+"""The fits of the last run, in the home's cache."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class ForecastRun:
 @again_on_conflict
 def refresh(config: Config, lake: Lake, *, say: Callable[[str], None]) -> ForecastRun:
     """Forecast all AI spend and its configured groupings, and freeze rows and backtest figures in one transaction."""
-    settings, execution = config.forecast, config.execution
+    settings = config.forecast
     histories = ai_histories(config, lake, settings.groupings, settings.cost)
     series, refused = read_series(pl.concat([h.rows.select(SERIES, DATE, VALUE) for h in histories.values()]))
     if not series:
@@ -63,7 +68,8 @@ def refresh(config: Config, lake: Lake, *, say: Callable[[str], None]) -> Foreca
     recent = completed(past, series, histories.values())
     known = with_known(config, lake, recent.series, selection=past.selection, groupings=past.groupings)
     tasks = past.as_it_stood([_task(one, settings.horizon_days, settings.origins) for one in known])
-    fitted, failed = fit_all(tasks, workers=execution.workers, scheduler=execution.scheduler)
+    cache, workers, scheduler = FitCache(config.cache / FITS), config.execution.workers, config.execution.scheduler
+    fitted, failed = fit_all(tasks, workers=workers, scheduler=scheduler, cache=cache)
     about = _about(histories)
     served, rows, backtests, graded = [], [], {}, list[Trust]()
     keys, sums = {name: key for h in histories.values() for name, key in h.keys.items()}, {}
@@ -71,12 +77,13 @@ def refresh(config: Config, lake: Lake, *, say: Callable[[str], None]) -> Foreca
         names = set(about.filter(pl.col(CURRENCY) == currency)[SERIES])
         members = [f for f in fitted if f.series.name in names]
         backtests[currency] = judge(members, horizon=settings.horizon_days, origins=settings.origins)
-        members = use(members, backtests[currency].choices, workers=execution.workers, scheduler=execution.scheduler)
+        members = use(members, backtests[currency].choices, workers=workers, scheduler=scheduler, cache=cache)
         sums[currency] = reconcile(members, {name: keys[name] for name in names})
         members = sums[currency].portfolio
         served += members
         rows.append(recent.before(rows_of(members)))
         graded += trusts(members, judged=backtests[currency].series)
+    _keep(cache, say)
     made = Forecast(pl.concat(rows), (*refused, *failed))
     paths, history = paths_of(served, made.rows), pl.concat([h.rows for h in histories.values()])
     with lake.transaction("forecast") as tx:
@@ -102,6 +109,13 @@ def refresh(config: Config, lake: Lake, *, say: Callable[[str], None]) -> Foreca
     for line in summary(run):
         say(line)
     return run
+
+
+def _keep(cache: FitCache, say: Callable[[str], None]) -> None:
+    try:
+        cache.save()
+    except OSError as error:
+        say(f"The fits could not be kept, so the next run makes them again: {error}")
 
 
 def _about(histories: Mapping[str, History]) -> pl.DataFrame:
@@ -181,8 +195,14 @@ def _said_of_sums(currency: str, made: Reconciled) -> list[str]:
     ]
     if made.rule is None:
         return lines
-    line = f"{currency}: forecasts of parts sum to those of their totals ({made.rule})"
+    kept = made.rule.removeprefix(KEPT)
+    how = {
+        WLS: "the surer a forecast, the less it moves",
+        MINT: "the surer a forecast, the less it moves, and errors that go together count once",
+        KEPT + TOTAL: "the forecast of the total stays, the others follow",
+    }.get(made.rule, f"those by {kept} stay, the others follow")
+    line = f"{currency}: forecasts of parts sum to those of their totals; {how}."
     if made.missed:
         before, after = percent(made.missed[BASE]), percent(made.missed[made.rule])
-        line += f"; in the backtest that takes what all of them missed a day's cost by from {before} to {after}"
-    return [*lines, f"{line}."]
+        line += f" In the backtest that takes what all of them missed a day's cost by from {before} to {after}."
+    return [*lines, line]

@@ -283,6 +283,38 @@ def test_frozen_parts_of_every_grouping_sum_to_the_total(
     assert sum("forecasts of parts sum to those of their totals" in line for line in said) == 2
 
 
+def test_a_second_run_fits_nothing_and_says_the_same(
+    config: Config, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same rows, figures and grades; a cache that cannot be written is said and stops nothing."""
+    fill(lake, company(110))
+    monkeypatch.setattr("forecasting.baselines._statistical", lambda _, history, horizon: history[-horizon:])  # slow
+    config = short_run(config)
+    first = refresh(config, lake, say=lambda text: None)
+
+    def fails(*_: object, **__: object) -> None:
+        raise AssertionError("fitted again")
+
+    with monkeypatch.context() as nothing:
+        nothing.setattr("forecasting.fits.forecast_path", fails)
+        nothing.setattr("forecasting.fits.baseline_path", fails)
+        second = refresh(config, lake, say=lambda text: None)
+    assert second.forecast_id != first.forecast_id
+    assert (second.accuracy.equals(first.accuracy), second.trust) == (True, first.trust)
+    rows = [
+        lake.scan("forecasts").filter(pl.col("forecast_id") == run.forecast_id).drop("forecast_id", "made_at").collect()
+        for run in (first, second)
+    ]
+    assert rows[1].equals(rows[0])
+
+    (config.cache / "fits.npz").unlink()
+    (config.cache / "fits.npz").mkdir()
+    said = list[str]()
+    third = refresh(config, lake, say=said.append)
+    assert third.rows == first.rows
+    assert any("could not be kept" in line for line in said)
+
+
 def test_a_lake_without_ai_spend_freezes_nothing_and_says_so(config: Config, lake: Lake) -> None:
     """No empty forecast is recorded as if something had been said."""
     said = list[str]()
