@@ -75,10 +75,10 @@ def continuations(history: Floats, days: int, *, rate: float, seed: str, count: 
     """
     random = np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big"))
     blocks = _blocks(history[-HISTORY_DAYS:])
-    drawn = random.integers(0, len(blocks), (count, -(-days // blocks.shape[1])))
     level = np.ones(count)
     parts = []
-    for picks in drawn.T:
+    for _ in range(-(-days // blocks.shape[1])):
+        picks = random.permutation(np.arange(count) % len(blocks))  # each block equally often
         parts.append(blocks[picks] * level[:, None])
         if blocks.shape[1] == RATE_DAYS:
             level = (level * blocks[picks].mean(axis=1)).clip(1 / MOST_DRIFT, MOST_DRIFT)
