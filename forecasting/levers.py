@@ -16,6 +16,8 @@ from finops.scope import ALL, parse_scope, said
 
 Floats = NDArray[np.float64]
 YEAR_DAYS: Final = 365
+EVERYTHING: Final = "is_ai=true"
+"""What a scope without dimensions is: a forecast is of AI spend."""
 MOST_LEVERS: Final = 12
 Ratio = Annotated[float, Field(ge=-1, allow_inf_nan=False)]
 """What is added, as a ratio: 0.3 is 30 % more, -0.1 is 10 % less."""
@@ -39,8 +41,8 @@ class _Lever(_Record):
 
     @property
     def where(self) -> str:
-        """Whose cost it moves, in words: All spend, team Search."""
-        return said(self.scope)
+        """Whose cost it moves, in words: All AI spend, team Search."""
+        return said(EVERYTHING if self.scope == ALL else self.scope)
 
     def factor(self, days: list[date], repriced: float = 1.0) -> Floats:
         """The factor on the cost in the scope on each day; repriced: cost at book prices then / cost now."""

@@ -24,6 +24,7 @@ from reports.screens import (
     scenarios,
     tokens,
     variance,
+    what_ifs,
 )
 from reports.screens.page import Page, computed, current_look
 from reports.views.movement import coverage
@@ -37,6 +38,7 @@ SCREENS: Final[dict[str, tuple[str, str, Render]]] = {
     "anomalies": ("Anomalies", ":material/notification_important:", anomalies.render),
     "tokens": ("Tokens", ":material/token:", tokens.render),
     "forecast": ("Forecast and Budget", ":material/trending_up:", outlook.render),
+    "what-ifs": ("What if", ":material/tune:", what_ifs.render),
     "scenarios": ("Scenarios", ":material/compare_arrows:", scenarios.render),
     "data": ("Data", ":material/fact_check:", reconciliation.render),
 }

@@ -29,7 +29,7 @@ def headline(name: str, months: pl.DataFrame, parts: pl.DataFrame) -> str:
     text = f"{name}: {compact(abs(difference))} {currency}{ratio} {way} than {than}"
     levers = by_lever(parts)
     if len(levers) > 1:
-        text += f"; most of it moves with {levers['what'][0]}: {compact(levers[AMOUNT][0], signed=True)}"
+        text += f"; the largest lever makes {compact(levers[AMOUNT][0], signed=True)} of it: {levers['what'][0]}"
     return f"{text}."
 
 

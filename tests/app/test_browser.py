@@ -35,6 +35,7 @@ QUESTIONS = {
     "Anomalies": "What was unusual?",
     "Tokens": "What do our tokens cost, and why did it change?",
     "Forecast and Budget": "Where will the month land?",
+    "What if": "What if it went otherwise?",
     "Scenarios": "Where should it run?",
     "Data": "Can I trust these figures?",
 }

@@ -35,6 +35,7 @@ QUESTIONS = {
     "anomalies": "What was unusual?",
     "tokens": "What do our tokens cost, and why did it change?",
     "forecast": "Where will the month land?",
+    "what-ifs": "What if it went otherwise?",
     "scenarios": "Where should it run?",
     "data": "Can I trust these figures?",
 }
@@ -123,13 +124,14 @@ def test_the_app_serves_the_home_of_the_environment(at_home: Path) -> None:
     assert app.title[0].value == QUESTIONS["overview"]
 
 
-@pytest.mark.parametrize("screen", ["anomalies", "forecast", "scenarios"])
+@pytest.mark.parametrize("screen", ["anomalies", "forecast", "what-ifs", "scenarios"])
 def test_a_part_without_data_names_its_command(bills_only: Path, screen: str) -> None:
     """With bills but no anomalies, forecasts and plans, their pages say which command makes them."""
     app = opened(bills_only, screen)
     assert not app.exception
     command = {
-        "anomalies": "finops anomalies", "forecast": "finops forecast", "scenarios": "finops scenario new",
+        "anomalies": "finops anomalies", "forecast": "finops forecast", "what-ifs": "finops run",
+        "scenarios": "finops scenario new",
     }[screen]  # fmt: skip
     assert [c.value for c in app.code] == [command]
 
