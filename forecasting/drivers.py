@@ -22,7 +22,7 @@ PRICE_X_VOLUME: Final = "price_x_volume"
 LEAST_DAYS: Final = 56
 """Days with a price from which use can be seen to explain cost."""
 RECENT_DAYS: Final = 180
-PRICE_DAYS: Final = 7
+PRICE_DAYS: Final = 5
 LEAST_SINCE: Final = 3
 """Days with a price since its last known change that make the days before it needless."""
 STEADY_RATIO: Final = 0.5
@@ -49,7 +49,7 @@ def price_x_volume(series: DailySeries, *, horizon: int, path_of: Callable[..., 
     """The path of volume x price; None where volume does not explain cost, or cost alone does better.
 
     Volume is forecast by path_of, with its launches, incidents and planned runs. The price is the median of its last
-    seven days, of those since its last known change where there are three; announced changes multiply it. The band is
+    five days, of those since its last known change where there are three; announced changes multiply it. The band is
     the volume's, widened by how far the price strayed.
     """
     if series.volume is None:
@@ -151,7 +151,7 @@ def _usual(logs: Floats, days: np.ndarray) -> Floats:
 
 
 def _trailing(values: Floats) -> Floats:
-    """The median of the last seven known values by day; the first one before there are any."""
+    """The median of the last five known values by day; the first one before there are any."""
     known = values[~np.isnan(values)]
     padded = np.concatenate([np.full(PRICE_DAYS - 1, known[0]), known])
     medians = np.median(np.lib.stride_tricks.sliding_window_view(padded, PRICE_DAYS), axis=1)
