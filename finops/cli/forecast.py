@@ -28,7 +28,7 @@ from forecasting.series import DATE, SERIES, VALUE, DailySeries, Refusal, read_s
 from forecasting.trust import doubtful
 
 File = Annotated[Path | None, typer.Option("--csv", help="Forecast this file instead of the lake.", metavar="FILE")]
-DateColumn = Annotated[str | None, typer.Option("--date", help="The file's column of days, YYYY-MM-DD.", metavar="C")]
+DateColumn = Annotated[str | None, typer.Option("--date", help="The file's column of days (YYYY-MM-DD) or times.", metavar="C")]
 ValueColumn = Annotated[str | None, typer.Option("--value", help="The file's column of values.", metavar="C")]
 IdColumn = Annotated[str | None, typer.Option("--id", help="The file's column that names the series.", metavar="C")]
 VolumeColumn = Annotated[
@@ -230,9 +230,13 @@ def _input(
             expected="the file's column of days and its column of values",
             next_step="add --date C --value C",
         )
-    found, refused = read_series(read_csv(csv, date=date, value=value, series=series))
+    file = read_csv(csv, date=date, value=value, series=series)
+    for note in file.notes:
+        current.say(note)
+    found, refused = read_series(file.rows)
+    refused = [*file.refused, *refused]
     if volume is not None:
-        used = read_csv(csv, date=date, value=volume, series=series)
+        used = read_csv(csv, date=date, value=volume, series=series).rows
         volumes = {one.name: one for one in read_series(used)[0]}
         own = {one.name: volumes.get(volume if series is None else one.name) for one in found}
         found = [one if (its := own[one.name]) is None else with_volume(one, its) for one in found]

@@ -75,6 +75,8 @@ def test_of_a_past_day_nothing_is_known_but_the_first_vintage_that_reaches_it(to
     source = history() if length <= 140 else 1.1 * history() if length <= ORIGIN else today
     np.testing.assert_array_equal(known.values, source[:length])
     assert known.vintages == ()
+    reached = replace(restated(today), vintages=(DailySeries("a", FIRST, history()),))
+    np.testing.assert_array_equal(reached.known_at(DAYS).values, today, err_msg="of today's days all is known today")
 
 
 @settings(max_examples=60, deadline=None)

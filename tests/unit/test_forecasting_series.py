@@ -122,7 +122,7 @@ def write(path: Path, text: str) -> Path:
 def test_csv_values_and_missing_days_are_read_as_written(tmp_path: Path) -> None:
     """Numbers keep their value, empty and NA are missing, and without an id the value column names the series."""
     path = write(tmp_path / "a.csv", "day,cost\n2026-01-01,1.5\n2026-01-02,\n2026-01-03,NA\n2026-01-04,0\n")
-    rows = read_csv(path, date="day", value="cost")
+    rows = read_csv(path, date="day", value="cost").rows
     assert rows["value"].to_list() == [1.5, None, None, 0.0]
     assert rows["series"].unique().to_list() == ["cost"]
 
