@@ -4,6 +4,7 @@ Every rule moves the same fits; what it says of the last 90 days, which no fit s
 what a run would have used: the rule that did best on the company's own past forecasts.
 """
 
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import product
 from typing import Final
@@ -19,7 +20,7 @@ from forecasting.method import DEFAULT
 from forecasting.reconciliation import BASE, KEPT, MINT, WLS, reconcile
 from forecasting.series import DailySeries, Floats
 
-COMPANIES: Final = 6
+COMPANIES: Final = 7
 TEAMS, PURPOSES, PROVIDERS = ("ads", "app", "lab", "ops", "web"), ("inference", "training"), ("aws", "azure", "openai")
 GROUPINGS: Final = ((), ("purpose",), ("provider",), ("team",), ("team", "purpose"))
 DAYS, HORIZON, ORIGINS = 640, 90, 4
@@ -93,7 +94,7 @@ def fits(values: dict[str, Floats]) -> list[Fitted]:
         past = backtest_task(series, horizon=HORIZON, origins=ORIGINS)
         assert past is not None
         ahead = forecast_task(series, horizon=HORIZON)
-        tasks.append(type(ahead)(series, HORIZON, (*ahead.cutoffs, *past.cutoffs)))
+        tasks.append(replace(ahead, cutoffs=(*ahead.cutoffs, *past.cutoffs)))
     return fit_all(tasks)[0]
 
 

@@ -64,7 +64,7 @@ def none(values: Floats) -> Flags:
     return np.zeros(values.shape, dtype=np.bool_)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(company=companies(), scale=st.sampled_from([1e-9, 0.1, 10.0]), rows=st.integers(0, 20), floor=st.booleans())
 def test_sums_hold_and_nothing_is_below_zero(company: Company, scale: float, rows: int, *, floor: bool) -> None:
     """With any correlations, also of series that never erred, whatever is known on some of the days."""

@@ -169,8 +169,8 @@ def test_median_and_bands_move_with_the_mean() -> None:
     assert quantiles(moved(constant, np.full(4, 300.0)), no_reach())["p50"][0] == pytest.approx(300)
 
 
-def portfolio(*, late: int = 0) -> list[Fitted]:
-    """Total, a and b over 200 days; the total's past forecasts were off by 30, those of a by 1, those of b by 10.
+def portfolio(*, late: int = 0, total_off: float = 30.0) -> list[Fitted]:
+    """Total, a and b over 200 days; past forecasts of a were off by 1, those of b by 10, those of the total by more.
 
     The last one says 400 for a total whose parts say 100 and 200; b is known for `late` days less.
     """
@@ -178,7 +178,7 @@ def portfolio(*, late: int = 0) -> list[Fitted]:
     wave = 1.0 - 2 * (days // 10 % 2)
     a, b = np.full(200, 100.0) + wave, np.full(200, 200.0) - 10 * wave
     return [
-        fitted("total", a + b, {**{c: 300.0 + 30 * wave[c] for c in cutoffs}, 200: 400.0}, late=late),
+        fitted("total", a + b, {**{c: 300.0 + total_off * wave[c] for c in cutoffs}, 200: 400.0}, late=late),
         fitted("team=a", a, {**dict.fromkeys(cutoffs, 100.0), 200: 100.0}),
         fitted("team=b", b, {**dict.fromkeys(cutoffs, 200.0), 200: 200.0}, late=late),
     ]
@@ -226,13 +226,15 @@ def test_neither_order_nor_repetition_changes_anything() -> None:
     assert (forth.rule, forth.missed) == (back.rule, back.missed)
 
 
-def test_the_rule_that_missed_clearly_less_is_used() -> None:
-    """Errors of a and b that offset each other are known from the past, so that the sum of teams is trusted more."""
-    made = reconcile(portfolio(), TOTAL_AND_TWO)
+def test_the_finest_grouping_is_kept_unless_another_rule_missed_clearly_less() -> None:
+    """Where past forecasts summed, all rules missed alike; errors that always went together show what MinT is for."""
+    made = reconcile(portfolio(total_off=0), TOTAL_AND_TWO)
     assert set(made.missed) == {BASE, WLS, MINT, KEPT + "total", KEPT + "team"}
-    assert made.rule is not None
-    assert made.missed[made.rule] == min(missed for rule, missed in made.missed.items() if rule != BASE)
-    assert made.missed[made.rule] < 0.98 * made.missed[WLS]
+    assert list(made.missed.values()) == pytest.approx([made.missed[BASE]] * 5)
+    assert made.rule == KEPT + "team"
+    made = reconcile(portfolio(), TOTAL_AND_TWO)
+    assert made.rule == MINT
+    assert made.missed[MINT] < 0.95 * made.missed[KEPT + "team"] < made.missed[BASE]
 
 
 def test_without_past_forecasts_the_fits_own_spread_decides() -> None:
@@ -242,8 +244,9 @@ def test_without_past_forecasts_the_fits_own_spread_decides() -> None:
         fitted("team=a", np.full(50, 100.0), {50: 100.0}, spread=0.01),
         fitted("team=b", np.full(50, 200.0), {50: 200.0}, spread=0.01),
     ]
-    made = reconcile(members, TOTAL_AND_TWO)
-    assert (made.rule, made.missed) == (WLS, {})
+    assert (kept := reconcile(members, TOTAL_AND_TWO)).rule == KEPT + "team"
+    assert kept.missed == {}
+    made = reconcile(members, TOTAL_AND_TWO, rule=WLS)
     total, a, b = (newest_mean(one)[0] for one in made.portfolio)
     assert 300 < total < 301
     assert 100 < a < b - 100 < 101
