@@ -28,7 +28,7 @@ from forecasting.series import DATE, SERIES, VALUE, DailySeries, Refusal, read_s
 from forecasting.trust import doubtful
 
 File = Annotated[Path | None, typer.Option("--csv", help="Forecast this file instead of the lake.", metavar="FILE")]
-DateColumn = Annotated[str | None, typer.Option("--date", help="The file's column of days (YYYY-MM-DD) or times.", metavar="C")]
+DateColumn = Annotated[str | None, typer.Option("--date", help="The file's column of days or times.", metavar="C")]
 ValueColumn = Annotated[str | None, typer.Option("--value", help="The file's column of values.", metavar="C")]
 IdColumn = Annotated[str | None, typer.Option("--id", help="The file's column that names the series.", metavar="C")]
 VolumeColumn = Annotated[
