@@ -135,29 +135,31 @@ def _facts(lake: Lake, selection: Selection, events: Sequence[Stated]) -> pl.Dat
         )
         .collect(engine="streaming")
     )
-    return _with_metered(summed, lake)
+    return _with_metered(summed, lake, selection.scope.measure)
 
 
-def _with_metered(rows: pl.DataFrame, lake: Lake) -> pl.DataFrame:
+def _with_metered(rows: pl.DataFrame, lake: Lake, measure: str) -> pl.DataFrame:
     """The rows with metered tokens where the bill of that source, model and day counts none, divided as its cost is."""
     cell = (s.SOURCE_ID, DATE, s.MODEL_ID)
+    day, is_api = pl.col(s.CHARGE_DATE).alias(DATE), pl.col(s.DRIVER) == "model_api"
+    bill = (
+        lake.scan("spend_daily")
+        .filter(pl.col(s.LEDGER_ROLE) == s.BILLED, is_api)
+        .group_by(s.SOURCE_ID, day, s.MODEL_ID)
+        .agg(pl.col(measure).sum().cast(pl.Float64).alias("_billed"), pl.col(s.TOKENS).sum())
+        .filter(pl.col(s.TOKENS) == 0, pl.col("_billed") > 0)
+    )
     tokens = pl.sum_horizontal(name for name in s.METER_COLUMNS if name.endswith("_tokens"))
-    metered = (
+    used = (
         lake.scan("token_usage")
         .filter(pl.col("ledger_role") == s.BILLED)
         .group_by(pl.col("source_id").alias(s.SOURCE_ID), pl.col("day").alias(DATE), pl.col("model").alias(s.MODEL_ID))
         .agg(tokens.sum().cast(pl.Float64).alias("_metered"))
-        .collect()
     )
-    is_api = pl.col(s.DRIVER) == "model_api"
-    cost = pl.when(is_api).then(pl.col(_COST))
-    counted = pl.when(is_api).then(pl.col(s.TOKENS)).sum().over(cell)
-    share = cost / cost.sum().over(cell)
-    takes = is_api & (counted == 0) & (pl.col("_metered") > 0) & (cost.sum().over(cell) > 0)
+    rates = bill.join(used, on=cell).select(*cell, _rate=pl.col("_metered") / pl.col("_billed")).collect()
+    metered = pl.when(is_api).then(pl.col(_COST) * pl.col("_rate"))
     return (
-        rows.join(metered, on=cell, how="left")
-        .with_columns(pl.when(takes).then(share * pl.col("_metered")).otherwise(s.TOKENS).alias(s.TOKENS))
-        .drop("_metered")
+        rows.join(rates, on=cell, how="left").with_columns(pl.coalesce(metered, s.TOKENS).alias(s.TOKENS)).drop("_rate")
     )
 
 

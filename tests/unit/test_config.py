@@ -12,6 +12,8 @@ from finops.config import Config, load_config
 from finops.errors import ConfigError
 from finops.pipeline.setup import init
 
+EVENT = "[[events]]\ndate = 2026-10-01\nname = 'e'\n"
+
 
 def test_without_a_file_the_defaults_apply(home: Path) -> None:
     """A home without finops.toml needs no init."""
@@ -56,6 +58,13 @@ def test_every_setting_of_the_template_is_real(home: Path) -> None:
         ),
         ("[alerts]\nwarn_ratio = -1", r"alerts.warn_ratio.*found -1"),
         ("[forecast]\ncost = 'gross'", "forecast.cost"),
+        ("[company]\ncountries = ['Germany']", "the public holidays of Germany are not known"),
+        (EVENT + "kind = 'launch'\nend = 2026-09-01", "it ends on 2026-09-01, before it begins"),
+        (EVENT + "kind = 'launch'\nratio = 0", "events.0.ratio.*found 0"),
+        (EVENT + "kind = 'launch'\nratio = 2\namount = 5", "give one of them"),
+        (EVENT + "kind = 'planned_run'\nratio = 2", "a ratio says nothing of the kind planned_run"),
+        (EVENT + "kind = 'price_change'\namount = 5", "an amount says nothing of the kind price_change"),
+        (EVENT + "kind = 'launch'\nwhere = { squad = 'a' }", "no dimension squad"),
         ("[x", "is not valid TOML"),
     ],
 )
