@@ -1,4 +1,4 @@
-"""Forecasts of crossing groupings made to sum, by the rule that did best on the portfolio's own past forecasts."""
+"""Forecasts of crossing groupings made to sum, by a rule that the portfolio's own past forecasts may overrule."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -81,21 +81,20 @@ def reconcile(portfolio: Sequence[Fitted], keys: Keys, *, rule: str | None = Non
     got no forecast. Without a rule (WLS, MINT, KEPT with a grouping), the forecasts of the finest grouping are kept,
     unless past cutoffs, each with what was known then, clearly speak for another. The order of series does not matter.
     """
-    if not portfolio:
-        return Reconciled([], None, {}, {})
-    members = sorted(portfolio, key=lambda fitted: fitted.series.name)
-    *past, newest = _folds(members)
-    now = _outlook(members, newest)
-    matrix, left_out = constraints(keys, now.names)
+    matrix, left_out = constraints(keys, sorted(one.series.name for one in portfolio))
     if not len(matrix):
         return Reconciled(list(portfolio), None, {}, left_out)
-    missed = _missed(members, past, keys)
-    rule = rule or _choose(
-        missed, _usual([keys[name] for name in now.names if grouping_of(keys[name]) not in left_out])
-    )
-    values = _reconciled(rule, now, matrix, keys, _past_errors(members, past, newest))
+    asked = {name: key for name, key in keys.items() if grouping_of(key) not in left_out}
+    members = sorted((one for one in portfolio if one.series.name in asked), key=lambda one: one.series.name)
+    *past, newest = _folds(members)
+    now = _outlook(members, newest)
+    matrix, _ = constraints(asked, now.names)
+    missed = _missed(members, past, asked)
+    rule = rule or _choose(missed, _usual(asked))
+    values = _reconciled(rule, now, matrix, asked, _past_errors(members, past, newest))
     means = {name: row[~known & ~np.isnan(row)] for name, row, known in zip(now.names, values, now.known, strict=True)}
-    return Reconciled([_with_mean(one, means[one.series.name]) for one in portfolio], rule, missed, left_out)
+    made = [_with_mean(one, means[one.series.name]) if one.series.name in asked else one for one in portfolio]
+    return Reconciled(made, rule, missed, left_out)
 
 
 def _folds(members: Sequence[Fitted]) -> list[_Cutoffs]:
@@ -219,6 +218,9 @@ def _missed(members: Sequence[Fitted], folds: Sequence[_Cutoffs], keys: Keys) ->
     means: dict[str, list[Floats]] = {rule: [] for rule in (BASE, *_rules(keys))}
     for at, fold in enumerate(folds):
         present = [one for one in members if one.series.name in fold]
+        ends = {one.series.name: len(one.series.values) - one.series.estimated - one.horizon for one in present}
+        if any(fold[name] > end for name, end in ends.items()):
+            continue
         until = max(_first_day(one.series, fold[one.series.name]) for one in present)
         # what had not begun by then was not missing: the wholes did not know of it either
         later = {one.series.name for one in members if one.series.start.toordinal() >= until}
@@ -226,10 +228,7 @@ def _missed(members: Sequence[Fitted], folds: Sequence[_Cutoffs], keys: Keys) ->
         then = _outlook(members, fold)
         matrix, _ = constraints(begun, then.names)
         errors = _past_errors(members, folds[:at], fold)
-        whole = all(
-            fold[one.series.name] + one.horizon <= len(one.series.values) - one.series.estimated for one in present
-        )
-        if not whole or not len(matrix) or not errors:
+        if not len(matrix) or not errors:
             continue
         judged = ~np.isnan(then.came)
         came.append(then.came[judged])
@@ -241,9 +240,9 @@ def _missed(members: Sequence[Fitted], folds: Sequence[_Cutoffs], keys: Keys) ->
     return {rule: float(np.abs(actual - np.concatenate(m)).sum() / size) for rule, m in means.items() if size > 0}
 
 
-def _usual(keys: Sequence[Mapping[str, str]]) -> str:
+def _usual(keys: Keys) -> str:
     """Keep the grouping with most series: what moves a part is plainer in it than in a sum (docs/forecasting.md)."""
-    series = Counter(grouping_of(key) for key in keys)
+    series = Counter(grouping_of(key) for key in keys.values())
     return KEPT + min(series, key=lambda grouping: (-series[grouping], grouping))
 
 

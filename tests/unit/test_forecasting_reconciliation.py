@@ -157,6 +157,19 @@ def test_one_series_and_none_stay_as_they_are() -> None:
     assert reconcile([], {}).portfolio == []
 
 
+def test_a_grouping_that_is_left_out_keeps_its_forecasts() -> None:
+    """b was refused: its team mates stay as they are, and the purposes sum to the total."""
+    members = [*portfolio()[:2], *(replace(one, series=replace(one.series, name=f"purpose={k}")) for k, one in
+                                   enumerate(portfolio()[1:]))]  # fmt: skip
+    keys = {**TOTAL_AND_TWO, "purpose=0": {"purpose": "0"}, "purpose=1": {"purpose": "1"}}
+    made = reconcile(members, keys)
+    total, a, *purposes = (newest_mean(one) for one in made.portfolio)
+    assert made.left_out == {"team": "team=b"}
+    assert KEPT + "team" not in made.missed
+    assert a.tolist() == [100.0] * 10
+    np.testing.assert_allclose(sum(purposes), total, rtol=1e-12)
+
+
 def test_median_and_bands_move_with_the_mean() -> None:
     """In proportion where the change is mild, by as much where it is not; ordered, and not below zero."""
     before = path(np.array([100.0, 100, 100, 0.0]), spread=1.0)
