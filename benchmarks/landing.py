@@ -17,7 +17,8 @@ from finops.execution import usable_cores
 from forecasting.fits import Fitted, Task, fit_all
 from forecasting.intervals import quantiles, reach_of
 from forecasting.method import DEFAULT
-from forecasting.paths import PATHS, day_values, dependence_of, growth_of, sample
+from forecasting.odds import continuations
+from forecasting.paths import PATHS, courses, day_values, dependence_of
 from forecasting.series import DailySeries, Floats
 
 STEP_DAYS = 14
@@ -118,8 +119,12 @@ def portfolio(seed: int, *, each: int = EACH_KIND, days: int = DAYS) -> list[Dai
 # ------------------------------------------------------------------------------------------------------- scope-months
 @dataclass(frozen=True)
 class Landing:
-    """A month of a scope from one origin: chance of passing the budget, whether it was passed, and where it came."""
+    """A month of a scope from one origin: how likely it passed its budget, whether it did, and where it came.
 
+    basis: whether the courses are of the forecast, or blocks of the scope's own past.
+    """
+
+    basis: str
     kind: str
     lead_days: int
     probability: float
@@ -153,13 +158,17 @@ def landings(fitted: list[Fitted], *, seed: int) -> Iterator[Landing]:
         dependence = dependence_of(fitted, DEFAULT, gaps=GAPS, newest=newest)
         for one in fitted:
             path = one.paths[origin][DEFAULT]
-            values = day_values(quantiles(path, reach), path.mean)
-            cutoff = one.series.start + timedelta(days=origin - 1)
-            paths = sample(values, growth_of(path), dependence, name=one.series.name, cutoff=cutoff)
-            yield from _months(one.series, origin, paths, random)
+            known = one.series.known_at(origin)
+            paths = courses(day_values(quantiles(path, reach), path.mean), known, path, dependence)
+            yield from _months("forecast_paths", one.series, origin, paths, random)
+            rate = float(known.values[-28:].mean())
+            paths = continuations(known.values, HORIZON, rate=rate, seed=f"{known.name}\n{origin}")
+            yield from _months("past_blocks", one.series, origin, paths, random)
 
 
-def _months(series: DailySeries, origin: int, paths: Floats, random: np.random.Generator) -> Iterator[Landing]:
+def _months(
+    basis: str, series: DailySeries, origin: int, paths: Floats, random: np.random.Generator
+) -> Iterator[Landing]:
     months = series.days().astype("datetime64[M]")
     rate = series.values[origin - 28 : origin].mean()
     for month in np.unique(months[origin : origin + HORIZON]):
@@ -174,6 +183,7 @@ def _months(series: DailySeries, origin: int, paths: Floats, random: np.random.G
         budget = (known + rate * len(ahead)) * np.exp(random.normal(0, random.choice(BUDGETS)))
         low, high = np.quantile(totals, [0.1, 0.9])
         yield Landing(
+            basis=basis,
             kind=series.name.split("/")[1],
             lead_days=len(ahead),
             probability=float((totals > budget).mean()),
@@ -211,17 +221,17 @@ def measure(portfolios: int, *, each: int = EACH_KIND, days: int = DAYS, workers
 
 
 def run() -> None:
-    """Print the reliability of landing probabilities, and the coverage of landings by kind."""
+    """Print the reliability of landing probabilities by what they are drawn from, and their 80 % bands by kind."""
     started = time.perf_counter()
     found = measure(PORTFOLIOS)
-    curve = reliability(found)
-    judged = curve.filter(pl.col("n") >= LEAST_MEMBERS)
-    inside = pl.col("position").is_between(0.1, 0.9).mean()
-    kinds = found.group_by("kind").agg(
-        n=pl.len(), coverage80=inside, below10=(pl.col("position") < 0.1).mean(), width=pl.col("width").median()
-    )
-    with pl.Config(tbl_rows=-1, float_precision=3, tbl_hide_dataframe_shape=True):
-        print(curve, kinds.sort("kind"), sep="\n")
     took = time.perf_counter() - started
-    print(f"{found.height:,} scope-months, {PATHS} paths each: {took:.0f} s on {usable_cores()} cores")
-    print(f"largest difference of a bin with at least {LEAST_MEMBERS}: {judged['difference'].abs().max():.3f}")
+    inside = pl.col("position").is_between(0.1, 0.9).mean()
+    bands = (inside.alias("coverage80"), (pl.col("position") < 0.1).mean().alias("below10"), pl.col("width").median())
+    for (basis,), part in found.group_by(["basis"], maintain_order=True):
+        curve = reliability(part)
+        judged = curve.filter(pl.col("n") >= LEAST_MEMBERS)
+        print(f"-- {basis}: {part.height:,} scope-months, {PATHS} courses each")
+        with pl.Config(tbl_rows=-1, float_precision=3, tbl_hide_dataframe_shape=True):
+            print(curve, part.group_by("kind").agg(pl.len(), *bands).sort("kind"), part.select(*bands), sep="\n")
+        print(f"largest difference of a bin of {LEAST_MEMBERS} or more: {judged['difference'].abs().max():.3f}")
+    print(f"{took:.0f} s on {usable_cores()} cores")

@@ -16,10 +16,13 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from forecasting.bursts import MODEL as BURSTS
+from forecasting.bursts import draws as burst_draws
+from forecasting.bursts import is_intermittent
 from forecasting.fits import Fitted
 from forecasting.intervals import OFFSETS_DAYS, QUANTILES, quantiles, reach_of
-from forecasting.method import DEFAULT, Path
-from forecasting.series import DATE, SERIES, Floats
+from forecasting.method import DEFAULT, HISTORY_DAYS, Path
+from forecasting.series import DATE, SERIES, DailySeries, Floats
 
 PATHS: Final = 400
 WINDOWS_DAYS: Final = (7, 14, 28, 56, 84)
@@ -216,25 +219,41 @@ def paths_of(portfolio: Sequence[Fitted], rows: pl.DataFrame, *, count: int = PA
     parts = {str(name): part for (name,), part in rows.sort(SERIES, DATE).group_by([SERIES])}
     made = {}
     for fitted in portfolio:
-        name, own = fitted.series.name, parts[fitted.series.name]
+        own = parts[fitted.series.name]
         values = day_values({q: own[q].to_numpy() for q in QUANTILES}, own["mean"].to_numpy(), count=count)
-        growth = growth_of(fitted.paths[newest[name]][DEFAULT])
-        made[name] = sample(values, growth, dependence, name=name, cutoff=fitted.series.end)
+        estimated = (fitted.series.end - own[DATE][0]).days + 1
+        path = fitted.paths[newest[fitted.series.name]][DEFAULT]
+        made[fitted.series.name] = courses(values, fitted.series, path, dependence, estimated=estimated)
     return made
 
 
-def sample(values: Floats, growth: Floats, dependence: Dependence, *, name: str, cutoff: date) -> Floats:
-    """Paths through the equally likely values of each day (rising, (count, days)), each value used once a day."""
-    count, days = values.shape
-    half = (count + 1) // 2
+def courses(values: Floats, series: DailySeries, path: Path, dependence: Dependence, *, estimated: int = 0) -> Floats:
+    """Paths through the equally likely values of each day (rising, (count, days)), each value used once a day.
+
+    path: the fit at the end of the series; estimated: so many of the first days lie before that end. Bursts go
+    together as their own courses do.
+    """
+    recent = series.last(HISTORY_DAYS)
+    if path.model == BURSTS and is_intermittent(recent):
+        drawn = burst_draws(recent, len(path.center))
+        order = np.concatenate([np.repeat(drawn[:, :1], estimated, axis=1), drawn], axis=1)
+    else:
+        growth = np.concatenate([np.ones(estimated), growth_of(path)])
+        order = tied_scores(growth, dependence, name=series.name, cutoff=series.end, count=len(values))
+    ranks = np.argsort(np.argsort(order[: len(values), : values.shape[1]], axis=0, kind="stable"), axis=0)
+    return np.take_along_axis(values, ranks, axis=0)
+
+
+def tied_scores(growth: Floats, dependence: Dependence, *, name: str, cutoff: date, count: int) -> Floats:
+    """Normal scores of each day in `count` courses, tied as the dependence says; the second half mirrors the first."""
+    half, days = (count + 1) // 2, len(growth)
     own, common = _normals(f"{name}\n{cutoff}", half, days), _normals(f"{cutoff}", half, days)
     draws = np.sqrt(dependence.common) * common + np.sqrt(1 - dependence.common) * own
     start, wander, own_days = draws[:, 0], draws[:, 1 : days + 1], draws[:, days + 1 :]
     level = np.sqrt(dependence.level) * start[:, None]
     level = level + np.cumsum(np.sqrt(np.diff(growth, prepend=1.0)) * wander, axis=1)
     score = level + np.sqrt(1 - dependence.level) * _persistent(own_days, dependence.persistence)
-    ranks = np.argsort(np.argsort(np.concatenate([score, -score])[:count], axis=0, kind="stable"), axis=0)
-    return np.take_along_axis(values, ranks, axis=0)
+    return np.concatenate([score, -score])[:count]
 
 
 def _persistent(draws: Floats, persistence: float) -> Floats:

@@ -8,15 +8,14 @@ import pytest
 
 from forecasting.fits import Fitted
 from forecasting.intervals import QUANTILES, no_reach, quantiles
-from forecasting.method import DEFAULT, Path
+from forecasting.method import DEFAULT, Path, forecast_path
 from forecasting.paths import (
     PRIOR,
     Dependence,
+    courses,
     day_values,
     dependence_of,
-    growth_of,
     paths_of,
-    sample,
     totals,
 )
 from forecasting.series import DATE, MODEL, SERIES, DailySeries, Floats
@@ -34,6 +33,11 @@ def path(level: float, *, horizon: int = HORIZON, spread: float = 0.1, rise: flo
 def fitted(name: str, values: Floats, *, cutoffs: list[int]) -> Fitted:
     """A series at a level of 100 with fits that all say 100."""
     return Fitted(DailySeries(name, FIRST, values), HORIZON, {at: {DEFAULT: path(100.0)} for at in cutoffs})
+
+
+def drawn_from(values: Floats, ahead: Path, ties: Dependence, *, name: str = "a") -> Floats:
+    """The courses of a series of that name whose newest day is the first of January."""
+    return courses(values, DailySeries(name, FIRST, np.ones(1)), ahead, ties)
 
 
 def rows(portfolio: list[Fitted]) -> pl.DataFrame:
@@ -73,7 +77,7 @@ def test_paths_have_the_quantiles_and_the_mean_of_each_day() -> None:
     bands = quantiles(path(100.0, rise=0.05), no_reach())
     mean = bands["p50"] * 1.03
     values = day_values(bands, mean)
-    drawn = sample(values, growth_of(path(100.0, rise=0.05)), PRIOR, name="a", cutoff=FIRST)
+    drawn = drawn_from(values, path(100.0, rise=0.05), PRIOR)
     assert drawn.shape == (400, HORIZON)
     np.testing.assert_allclose(drawn.mean(axis=0), mean, rtol=1e-9)
     shares = {"p025": 0.025, "p05": 0.05, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p95": 0.95, "p975": 0.975}
@@ -141,7 +145,7 @@ def test_totals_are_covered_as_they_say(shared: float, persistence: float) -> No
         ties = dependence_of(known, DEFAULT, gaps=(50, 100, 150), newest={one.series.name: 350 for one in known})
         for one in known:
             values = day_values(quantiles(path(100.0), no_reach()), np.full(HORIZON, 100.8))
-            drawn = sample(values, growth_of(path(100.0)), ties, name=f"{seed}{one.series.name}", cutoff=FIRST)
+            drawn = drawn_from(values, path(100.0), ties, name=f"{seed}{one.series.name}")
             for days in (7, 28, 50):
                 low, high = np.quantile(drawn[:, :days].sum(axis=1), [0.1, 0.9])
                 inside.append(low <= one.series.values[350 : 350 + days].sum() <= high)
@@ -160,11 +164,12 @@ def test_series_that_err_together_are_drawn_together() -> None:
     gaps = tuple(range(20, 341, 20))
     ties = dependence_of(together, DEFAULT, gaps=gaps, newest={one.series.name: 400 for one in together})
     assert ties.common > 0.5
+    values = day_values(quantiles(path(100.0), no_reach()), np.full(HORIZON, 100.0))
     drawn = [
-        sample(day_values(quantiles(path(100.0), no_reach()), np.full(HORIZON, 100.0)), growth_of(path(100.0)),
-               Dependence(0.3, 0.0, common), name=name, cutoff=FIRST).sum(axis=1)
-        for common in (ties.common, 0.0) for name in ("a", "b")
-    ]  # fmt: skip
+        drawn_from(values, path(100.0), Dependence(0.3, 0.0, common), name=name).sum(axis=1)
+        for common in (ties.common, 0.0)
+        for name in ("a", "b")
+    ]
     assert np.corrcoef(drawn[0], drawn[1])[0, 1] > 0.4
     assert abs(np.corrcoef(drawn[2], drawn[3])[0, 1]) < 0.2
 
@@ -191,5 +196,37 @@ def test_a_constant_series_has_constant_paths() -> None:
     """Nothing is drawn where nothing varies."""
     flat = Path(DEFAULT, 1.0, np.full(5, 1.0), np.full(5, np.sinh(1.0)), np.zeros(5), 0.0, 1.0)
     values = day_values(quantiles(flat, no_reach()), flat.mean)
-    drawn = sample(values, growth_of(flat), PRIOR, name="a", cutoff=FIRST)
+    drawn = drawn_from(values, flat, PRIOR)
     np.testing.assert_allclose(drawn, np.sinh(1.0))
+
+
+def test_bursts_go_together_as_runs_do() -> None:
+    """Days of one burst are high together: totals of intermittent cost are far wider than of independent days."""
+    random = np.random.default_rng(2)
+    values = random.uniform(0.5, 1.0, 300)
+    at = 5
+    while at < 290:
+        length = int(random.integers(4, 13))
+        values[at : at + length] *= 40
+        at += length + int(random.integers(8, 30))
+    series = DailySeries("training", FIRST, values)
+    ahead = forecast_path(series, horizon=28)
+    assert ahead.model == "burst_bootstrap"
+    likely = day_values(quantiles(ahead, no_reach()), ahead.mean)
+    drawn = courses(likely, series, ahead, PRIOR)
+    np.testing.assert_allclose(drawn.mean(axis=0), ahead.mean)
+    apart = random.permuted(drawn, axis=0)
+    assert drawn.sum(axis=1).std() > 1.5 * apart.sum(axis=1).std()
+
+
+def test_days_that_are_estimated_come_before_the_growth_of_errors() -> None:
+    """Where the first rows are days billed in part, the horizon's errors begin to grow after them."""
+    ahead = path(100.0, rise=1.0)
+    series = DailySeries("a", FIRST, np.ones(3))
+    values = day_values(quantiles(ahead, no_reach()), np.full(HORIZON, 100.0))
+    ties = Dependence(0.0, 0.0, 0.0)
+    late = courses(values, series, ahead, ties, estimated=3)
+    assert late.shape == values.shape
+    together = np.corrcoef(late[:, 0], late[:, 2])[0, 1], np.corrcoef(late[:, 20], late[:, 22])[0, 1]
+    assert abs(together[0]) < 0.15
+    assert together[1] > 0.6
