@@ -14,8 +14,9 @@ from finops.errors import CallError, InputError
 from finops.pipeline.histories import Selection, daily_series
 from finops.pipeline.known import with_known
 from finops.pipeline.late_days import Completed, completed
+from finops.pipeline.loads import Past
 from finops.pipeline.track_record import track_record
-from finops.pipeline.vintages import Past
+from finops.pipeline.vintages import as_it_stood
 from finops.schema import COSTS
 from forecasting.backtest import POOLED, backtest_series, backtest_task
 from forecasting.drivers import with_volume
@@ -179,7 +180,7 @@ class _Input:
         if self.past is None:
             return self.series
         tasks = [task(one) or Task(one, 1, ()) for one in self.series]
-        return [one.series for one in self.past.as_it_stood(tasks)]
+        return [one.series for one in as_it_stood(self.past, tasks)]
 
     def with_events(self, events: list[str]) -> "_Input":
         """The same with price changes that were named on the command line."""

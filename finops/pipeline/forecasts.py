@@ -12,7 +12,8 @@ from finops.pipeline.histories import CURRENCY, TOTAL, History, ai_histories, ai
 from finops.pipeline.known import with_known
 from finops.pipeline.landing import frozen_paths, frozen_totals
 from finops.pipeline.late_days import completed
-from finops.pipeline.vintages import Past
+from finops.pipeline.loads import Past
+from finops.pipeline.vintages import as_it_stood
 from finops.schema import TABLES
 from finops.store import Lake, again_on_conflict
 from forecasting.backtest import POOLED, Backtest, backtest_task, judge
@@ -67,7 +68,7 @@ def refresh(config: Config, lake: Lake, *, say: Callable[[str], None]) -> Foreca
     past = Past(lake, ai_selection(config, settings.groupings, settings.cost), ((), *settings.groupings))
     recent = completed(past, series, histories.values())
     known = with_known(config, lake, recent.series, selection=past.selection, groupings=past.groupings)
-    tasks = past.as_it_stood([_task(one, settings.horizon_days, settings.origins) for one in known])
+    tasks = as_it_stood(past, [_task(one, settings.horizon_days, settings.origins) for one in known])
     cache, workers, scheduler = FitCache(config.cache / FITS), config.execution.workers, config.execution.scheduler
     fitted, failed = fit_all(tasks, workers=workers, scheduler=scheduler, cache=cache)
     about = _about(histories)

@@ -12,8 +12,8 @@ import polars as pl
 from finops import late_data as late
 from finops import schema as s
 from finops.freshness import ACTIVE_DAYS, usual_share
-from finops.pipeline.histories import CURRENCY, History, keys_of, named, series_name, summed
-from finops.pipeline.vintages import RECENT_DAYS, Load, Past
+from finops.pipeline.histories import CURRENCY, History, keys_of, named, series_name
+from finops.pipeline.loads import RECENT_DAYS, Load, Past
 from forecasting.forecast import OUTPUT
 from forecasting.series import DATE, MODEL, SERIES, VALUE, DailySeries
 
@@ -133,11 +133,9 @@ class Lags:
         """The loads that tell how late cost comes lately."""
         return [load for load in self._past.loads if (self._newest.day - load.day).days <= late.LOOKED_BACK_DAYS]
 
-    @cached_property
+    @property
     def _newest_cost(self) -> pl.DataFrame:
-        """The newest load's recent cost, by the selection's columns and day."""
-        first = self._newest.day - timedelta(days=RECENT_DAYS)
-        return summed(self._past.since(self._newest.snapshot, first), self._past.selection).collect()
+        return self._past.cost(self._newest, RECENT_DAYS)
 
     @cached_property
     def _seen(self) -> pl.DataFrame:
@@ -151,7 +149,7 @@ class Lags:
         """The recent days of the sources that were loaded on the day of a load, as seen then and as they are now."""
         sources = [source for source, day in load.loaded.items() if day == load.day]
         first = max(oldest, load.day - timedelta(days=late.OLDEST_DAYS - 1))
-        then = summed(self._past.since(load.snapshot, first), self._past.selection).collect()
+        then = self._past.cost(load, late.OLDEST_DAYS)
         nothing = pl.lit(0, s.MONEY)
         shown = [
             cost.filter(pl.col(s.SOURCE_ID).is_in(sources), pl.col(DATE).is_between(first, load.day)).select(

@@ -1,144 +1,94 @@
-"""What the lake held when: the loads of its history, and series as they stood at past days.
+"""Series of the lake as they stood at past days."""
 
-Read as far back as snapshots are kept. Of each day on which spend_daily changed its last snapshot counts, and of a
-snapshot only what is asked: the recent days of each, all days of the few that past fits need.
-"""
-
-import json
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import cached_property
-from typing import Final
 
 import numpy as np
 import polars as pl
-from deltalake.exceptions import DeltaError
 
+from finops import late_data as late
 from finops import schema as s
-from finops.errors import LakeError
-from finops.freshness import daily_counts, last_full_day, running
-from finops.pipeline.histories import Ledger, Selection, history, read_ledger
-from finops.store import Lake
+from finops.pipeline.histories import Ledger, history
+from finops.pipeline.late_days import completed
+from finops.pipeline.loads import Load, Past
 from forecasting.fits import Task
 from forecasting.series import DATE, SERIES, VALUE, DailySeries
 
-KEPT_LOADS: Final = 400
-"""So many days on which something was loaded are looked at."""
-RECENT_DAYS: Final = 100
-"""Days before a load that tell up to when it was complete."""
-LOADED: Final = "ingest "
-"""How the command of a snapshot begins that a load made."""
-GONE: Final = (OSError, DeltaError, pl.exceptions.ComputeError, LakeError)
-"""What reading a version raises that `Lake.vacuum` has deleted, or that has other columns: history ends there."""
+
+def as_it_stood(past: Past, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks with those vintages of their series that their past cutoffs need.
+
+    For each cutoff that is the series in the first load which had billed that day in full, its last days completed by
+    the lags that were known then. Days before all that a load held are taken from the next one that held them: a
+    history that was imported later counts as it was then. A load that does not know a series yet is passed over. Where
+    cost only moved from one series to another while the ledger stayed the same (a team renamed, a rule changed), the
+    series is taken as it was after that.
+    """
+    chosen = _first_reaching(past, {day for task in tasks for day in _past_cutoffs(task)})
+    if not chosen:
+        return list(tasks)
+    today = past.ledger(past.loads[-1])
+    currencies = set(today.sums[s.BILLING_CURRENCY])
+    main_currency = past.selection.main_currency or (currencies.pop() if len(currencies) == 1 else None)
+    versions = [_version(past.until(load), main_currency) for load in chosen]
+    return [
+        replace(task, series=replace(task.series, vintages=_vintages(task.series, _Totals(today), versions)))
+        for task in tasks
+    ]
+
+
+def _first_reaching(past: Past, days: Iterable[date]) -> list[Load]:
+    """For each day and source the first load that had the day in full, oldest first, without the newest load.
+
+    Also the loads after the oldest of these that brought days before all that were held: imported history.
+    """
+    earlier = past.loads[:-1]
+    chosen = {
+        bisect_left(earlier, day, key=lambda load: past.ends(load).get(source, date.min))
+        for source in (past.ends(past.loads[-1]) if earlier else ())
+        for day in days
+    } - {len(earlier)}
+    at = min(chosen, default=len(earlier))
+    while at < len(earlier):
+        chosen.add(at)
+        first = past.first_day(earlier[at])
+        at = bisect_left(earlier, True, lo=at, key=lambda load: past.first_day(load) < first)
+    return [earlier[at] for at in sorted(chosen)]
+
+
+def _past_cutoffs(task: Task) -> Iterable[date]:
+    """The last day that is known at each cutoff of a task, without the newest one."""
+    series = task.series
+    newest = len(series.values) - series.estimated
+    return (series.start + timedelta(days=c - 1) for c in {*task.cutoffs, *task.compared} if c < newest)
 
 
 @dataclass(frozen=True)
-class Load:
-    """The last snapshot of a day on which spend_daily changed; loaded: the day of each source's last load by then."""
+class _Version:
+    """The series of a load, each to the last day that was billed in full then, their currencies and all totals."""
 
-    day: date
-    snapshot: int
-    loaded: Mapping[str, date]
+    series: Mapping[str, DailySeries]
+    currencies: Mapping[str, str]
+    totals: "_Totals"
 
 
-class Past:
-    """The lake's history, as forecasts of selected cost by some groupings need it; each version is read when asked."""
-
-    def __init__(self, lake: Lake, selection: Selection, groupings: Iterable[Sequence[str]]) -> None:
-        self.selection = selection
-        self.groupings = tuple(groupings)
-        self._lake = lake
-        self._counts: dict[int, dict[str, dict[date, int]]] = {}
-
-    @cached_property
-    def loads(self) -> list[Load]:
-        """The loads whose data can still be read, oldest first."""
-        found = _load_days(self._lake)
-        oldest = bisect_left(found, True, key=self._is_readable)  # vacuum deletes the oldest first
-        return found[oldest:]
-
-    def _is_readable(self, load: Load) -> bool:
-        try:
-            self.counts(load)
-        except GONE:
-            return False
-        return True
-
-    def counts(self, load: Load) -> Mapping[str, Mapping[date, int]]:
-        """How many charges of each source began on each of its recent days, as a load showed them."""
-        if load.snapshot not in self._counts:
-            first = load.day - timedelta(days=RECENT_DAYS)
-            self._counts[load.snapshot] = daily_counts(self.since(load.snapshot, first))
-        return self._counts[load.snapshot]
-
-    def ends(self, load: Load) -> dict[str, date]:
-        """The last full day of each source that was running at a load."""
-        return running({source: last_full_day(days) for source, days in self.counts(load).items()})
-
-    @property
-    def known_from(self) -> date | None:
-        """The first day whose data is known as it stood then; None where everything was loaded at once."""
-        return min(self.ends(self.loads[0]).values(), default=None) if len(self.loads) > 1 else None
-
-    def since(self, snapshot: int, first: date) -> pl.LazyFrame:
-        """The rows of spend_daily that a snapshot held from a day on."""
-        daily = self._lake.scan("spend_daily", snapshot=snapshot)
-        return daily.filter(pl.col(s.BILLING_PERIOD) >= f"{first:%Y-%m}", pl.col(s.CHARGE_DATE) >= first)
-
-    def as_it_stood(self, tasks: Sequence[Task]) -> list[Task]:
-        """The tasks with those vintages of their series that their past cutoffs need.
-
-        For each cutoff that is the series in the first load which had billed that day in full. Days before all that a
-        load held are taken from the next one that held them: a history that was imported later counts as it was then.
-        A load that does not know a series yet is passed over. Where cost only moved from one series to another while
-        the ledger stayed the same (a team renamed, a rule changed), the series is taken as it was after that.
-        """
-        chosen = self._first_reaching({day for task in tasks for day in _past_cutoffs(task)})
-        if not chosen:
-            return list(tasks)
-        versions = [self._version(load) for load in chosen]
-        today = _Totals(read_ledger(self._lake.scan("spend_daily"), self.selection))
-        return [
-            replace(task, series=replace(task.series, vintages=_vintages(task.series, today, versions)))
-            for task in tasks
-        ]
-
-    def _first_reaching(self, days: Iterable[date]) -> list[Load]:
-        """For each day and source the first load that had the day in full, oldest first, without the newest load.
-
-        Also the loads after the oldest of these that brought days before all that were held: imported history.
-        """
-        past = self.loads[:-1]
-        chosen = {
-            bisect_left(past, day, key=lambda load: self.ends(load).get(source, date.min))
-            for source in (self.ends(self.loads[-1]) if past else ())
-            for day in days
-        } - {len(past)}
-        at = min(chosen, default=len(past))
-        while at < len(past):
-            chosen.add(at)
-            first = self._first_day(past[at])
-            at = bisect_left(past, True, lo=at, key=lambda load: self._first_day(load) < first)
-        return [past[at] for at in sorted(chosen)]
-
-    def _first_day(self, load: Load) -> date:
-        billed = self._lake.scan("spend_daily", snapshot=load.snapshot).filter(pl.col(s.LEDGER_ROLE) == s.BILLED)
-        found: date = billed.select(pl.col(s.CHARGE_DATE).min()).collect().item()
-        return found
-
-    def _version(self, load: Load) -> "_Version":
-        ledger = read_ledger(self._lake.scan("spend_daily", snapshot=load.snapshot), self.selection)
-        series: dict[str, DailySeries] = {}
-        currencies: dict[str, str] = {}
-        for by in self.groupings:
-            found = history(ledger, by, self.selection.main_currency)
-            currencies |= found.currencies
-            for (name,), part in found.rows.group_by([SERIES], maintain_order=True):
-                values = part[VALUE].cast(pl.Float64).fill_null(np.nan).to_numpy()
-                series[str(name)] = DailySeries(str(name), part[DATE][0], values)
-        return _Version(series, currencies, _Totals(ledger))
+def _version(then: Past, main_currency: str | None) -> _Version:
+    ledger = then.ledger(then.loads[-1])
+    histories = [history(ledger, by, main_currency) for by in then.groupings]
+    billed = [
+        DailySeries(str(name), part[DATE][0], part[VALUE].cast(pl.Float64).fill_null(np.nan).to_numpy())
+        for one in histories
+        for (name,), part in one.rows.group_by([SERIES], maintain_order=True)
+    ]
+    lengths = {one.name: len(one.values) for one in billed}
+    known = completed(then, billed, histories).series
+    return _Version(
+        {one.name: replace(one, values=one.values[: lengths[one.name]], estimated=0) for one in known},
+        {name: currency for one in histories for name, currency in one.currencies.items()},
+        _Totals(ledger),
+    )
 
 
 class _Totals:
@@ -153,15 +103,11 @@ class _Totals:
         return all(self._costs.get((currency, day)) == other._costs.get((currency, day)) for day in days)
 
 
-@dataclass(frozen=True)
-class _Version:
-    series: Mapping[str, DailySeries]
-    currencies: Mapping[str, str]
-    totals: _Totals
-
-
 def _vintages(series: DailySeries, today: _Totals, versions: Sequence[_Version]) -> tuple[DailySeries, ...]:
-    """The series in each version that differs from what the next one says of the same days, oldest first."""
+    """The series in each version that differs from what the next one says of the same days, oldest first.
+
+    Cost has moved between series where days differ that were settled and the ledger's totals of these days do not.
+    """
     newer, totals = replace(series, values=series.values[: len(series.values) - series.estimated]), today
     kept: list[DailySeries] = []
     for version in reversed(versions):
@@ -169,7 +115,8 @@ def _vintages(series: DailySeries, today: _Totals, versions: Sequence[_Version])
             continue
         then = _with_earlier(found, newer, version.totals.first)
         moved = _moved_days(then, newer)
-        if moved and version.totals.is_equal(totals, version.currencies[series.name], moved):
+        settled = [day for day in moved if day <= then.end - timedelta(days=late.OLDEST_DAYS)]
+        if settled and version.totals.is_equal(totals, version.currencies[series.name], settled):
             break
         if moved or then.start != newer.start or then.end > newer.end:
             kept.append(then)
@@ -194,27 +141,3 @@ def _moved_days(one: DailySeries, other: DailySeries) -> list[date]:
     a, b = (np.concatenate([np.zeros((x.start - first).days), x.values])[:length] for x in (one, other))
     differ = ~((a == b) | (np.isnan(a) & np.isnan(b)))
     return [first + timedelta(days=int(at)) for at in np.flatnonzero(differ)]
-
-
-def _past_cutoffs(task: Task) -> Iterable[date]:
-    """The last day that is known at each cutoff of a task, without the newest one."""
-    series = task.series
-    newest = len(series.values) - series.estimated
-    return (series.start + timedelta(days=c - 1) for c in {*task.cutoffs, *task.compared} if c < newest)
-
-
-def _load_days(lake: Lake) -> list[Load]:
-    """The last snapshot of each day on which spend_daily changed, oldest first."""
-    days: dict[date, Load] = {}
-    loaded: dict[str, date] = {}
-    version = None
-    rows = lake.snapshots().sort("snapshot_id").select("snapshot_id", "command", "made_at", "versions")
-    for snapshot, command, made_at, versions in rows.iter_rows():
-        day = made_at.date()
-        if command.startswith(LOADED):
-            loaded[command.removeprefix(LOADED)] = day
-        changed = json.loads(versions).get("spend_daily")
-        if changed is not None and changed != version:
-            days[day] = Load(day, snapshot, dict(loaded))
-            version = changed
-    return [days[day] for day in sorted(days)][-KEPT_LOADS:]

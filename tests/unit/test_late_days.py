@@ -11,12 +11,12 @@ import pytest
 from finops import late_data as late
 from finops import schema as s
 from finops.config import Config, load_config
-from finops.pipeline import vintages
+from finops.pipeline import loads
 from finops.pipeline.forecasts import refresh
 from finops.pipeline.histories import TOTAL, History, Selection, daily_series
 from finops.pipeline.landing import month_landing
 from finops.pipeline.late_days import BILLED_IN_PART, Completed, completed
-from finops.pipeline.vintages import Past
+from finops.pipeline.loads import Past
 from finops.store import Lake
 from forecasting.series import DATE, SERIES, VALUE, read_series
 from tests.unit.test_forecasting_lake import FIRST, Row, charge, day, fill
@@ -95,7 +95,7 @@ def test_days_that_are_billed_in_part_are_completed_by_the_measured_lag(loaded: 
 
 def test_an_early_lake_completes_nothing(loaded: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twelve loads tell of no age ten settled days: the days stay out, as without a lag curve."""
-    monkeypatch.setattr(vintages, "KEPT_LOADS", 12)
+    monkeypatch.setattr(loads, "KEPT_LOADS", 12)
     done, history = complete(loaded)
     assert done.rows.is_empty()
     assert [one.estimated for one in done.series] == [0]

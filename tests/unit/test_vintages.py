@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
+from finops.pipeline import vintages
 from finops.pipeline.histories import Selection, daily_series
-from finops.pipeline.vintages import Past
+from finops.pipeline.loads import Past
 from finops.store import Lake
 from forecasting.fits import Task
 from forecasting.series import DATE, SERIES, VALUE, DailySeries, read_series
@@ -47,7 +48,7 @@ def as_it_stood(lake: Lake, *cutoffs: int, by: Sequence[str] = ()) -> dict[str, 
     series, _ = read_series(rows.select(SERIES, DATE, pl.col(VALUE).cast(pl.Float64)))
     past = Past(lake, Selection(tuple(by), {}, "effective", None), [by])
     tasks = [Task(one, 1, tuple(c - (one.start - FIRST).days for c in cutoffs)) for one in series]
-    return {task.series.name: task.series for task in past.as_it_stood(tasks)}
+    return {task.series.name: task.series for task in vintages.as_it_stood(past, tasks)}
 
 
 def known(series: DailySeries, until: int) -> list[float]:
