@@ -88,6 +88,7 @@ class Past:
     def cost(self, load: Load, days: int) -> pl.DataFrame:
         """The selected cost of so many days before a load and after, by the selection's columns and `date`."""
         if (load.snapshot, days) not in self._costs:
+            self.counts(load)  # while this version is open: to open it takes longer than to read it
             self._costs[load.snapshot, days] = summed(self._recent(load, days), self.selection).collect()
         return self._costs[load.snapshot, days]
 
