@@ -12,7 +12,7 @@ from finops.config import Config
 from finops.pipeline.histories import ACTUAL, CURRENCY, actuals
 from finops.store import Lake
 from forecasting.intervals import QUANTILES
-from forecasting.paths import totals
+from forecasting.paths import TOTALS, totals
 from forecasting.series import DATE, SERIES, VALUE, Floats
 
 CENTS: Final = pl.Decimal(38, 2)
@@ -32,7 +32,7 @@ def frozen_paths(paths: Mapping[str, Floats], about: pl.DataFrame, stamped: Mapp
 
     about: `series, grouping, currency, cutoff`; stamped: forecast_id, made_at and measure of the run.
     """
-    frames = []
+    frames = [pl.DataFrame(schema={SERIES: pl.String(), DATE: pl.Date(), "paths": pl.List(pl.Float32())})]
     for name, cutoff in about.filter(pl.col(SERIES).is_in(list(paths))).select(SERIES, "cutoff").iter_rows():
         count, days = paths[name].shape
         drawn = pl.Series("paths", paths[name].T.astype(np.float32), dtype=pl.Array(pl.Float32, count))
@@ -48,10 +48,10 @@ def frozen_totals(
 
     The days to the cutoff count as they stand in `history` (`series, date, value`), the days after it by the paths.
     """
-    frames = [
-        totals(paths[name], first=cutoff + timedelta(days=1)).with_columns(pl.lit(name).alias(SERIES))
-        for name, cutoff in about.filter(pl.col(SERIES).is_in(list(paths))).select(SERIES, "cutoff").iter_rows()
-    ]
+    frames = [pl.DataFrame(schema={**TOTALS, SERIES: pl.String()})]
+    for name, cutoff in about.filter(pl.col(SERIES).is_in(list(paths))).select(SERIES, "cutoff").iter_rows():
+        ahead = totals(paths[name], first=cutoff + timedelta(days=1))
+        frames.append(ahead.with_columns(pl.lit(name).alias(SERIES)))
     spent = (
         history.with_columns(_PERIODS)
         .explode("period")

@@ -12,7 +12,7 @@ from finops import schema as s
 from finops.config import Config
 from finops.pipeline import budgets
 from finops.pipeline.forecasts import refresh
-from finops.pipeline.landing import frozen_paths, month_landing
+from finops.pipeline.landing import frozen_paths, frozen_totals, month_landing
 from finops.scope import parse_period
 from finops.store import Lake
 from tests.unit.test_forecasting_lake import FIRST, charge, company, day, fill, short_run
@@ -135,6 +135,18 @@ def test_a_budget_that_is_spent_ran_out_on_the_day_that_passed_it(frozen: Config
     assert row["run_out"] <= LAST  # type: ignore[operator]
     if amount == 1:
         assert row["run_out"] == parse_period("2026-10").start
+
+
+def test_a_horizon_that_ends_no_period_or_no_series_freezes_no_totals() -> None:
+    """Five days within a month add nothing to the table, nor does a run in which every series was refused."""
+    about = pl.DataFrame(
+        [("total", "total", "USD", FIRST)], schema=["series", "grouping", "currency", "cutoff"], orient="row"
+    )
+    history = pl.DataFrame({"series": ["total"], "date": [FIRST], "value": [Decimal(1)]})
+    stamped = {"forecast_id": "f", "made_at": FIRST, "measure": "effective"}
+    assert frozen_totals({"total": np.ones((400, 5))}, about, history, stamped).is_empty()
+    assert frozen_totals({}, about, history, stamped).is_empty()
+    assert frozen_paths({}, about, stamped).is_empty()
 
 
 def test_paths_of_a_portfolio_stay_small(tmp_path: Path) -> None:
