@@ -202,6 +202,7 @@ def test_a_source_that_shows_too_little_or_scatters_is_not_completed() -> None:
     assert completed_at_each_age(*lags(60, scatter=0.02, shares=(0.25, 0.8))).height == 1
     assert completed_at_each_age(*lags(60, scatter=0.3, shares=(0.5, 0.5))).is_empty()
     assert completed_at_each_age(*lags(9, scatter=0.02)).is_empty()
+    assert late.lag_curves(lags(9, scatter=0.02)[0]).is_empty()
 
 
 def test_a_day_after_one_that_is_not_known_is_left_out() -> None:

@@ -10,7 +10,9 @@ from finops.pipeline import vintages
 from finops.pipeline.histories import Selection, daily_series
 from finops.pipeline.loads import Past
 from finops.store import Lake
-from forecasting.fits import Task
+from forecasting.backtest import backtest_task, judge
+from forecasting.fits import Task, fit_all
+from forecasting.method import DEFAULT
 from forecasting.series import DATE, SERIES, VALUE, DailySeries, read_series
 from tests.unit.test_forecasting_lake import FIRST, Row, charge, fill
 
@@ -70,12 +72,31 @@ def test_a_restated_month_does_not_leak_into_past_fits(lake: Lake, dated: Dated)
     assert known(series, 60) == [70.0] * 31 + [100.0] * 29, "today's forecast sees today's data"
 
 
+def test_a_backtest_trains_on_what_was_known_and_is_judged_by_what_came(lake: Lake, dated: Dated) -> None:
+    """Days of 100 that were restated to 70 after the origin: the forecast says 100 and missed by three sevenths."""
+    fill(lake, costs(80))
+    dated(80)
+    fill(lake, costs(90, "70"))
+    dated(90)
+    rows = daily_series(lake).rows
+    (series,), _ = read_series(rows.select(SERIES, DATE, pl.col(VALUE).cast(pl.Float64)))
+    task = backtest_task(series, horizon=10, origins=1)
+    assert task is not None
+    past = Past(lake, Selection((), {}, "effective", None), [()])
+    (fitted,), _ = fit_all(vintages.as_it_stood(past, [task]), workers=1)
+    judged = judge([fitted], horizon=10, origins=1).series.filter(pl.col("model") == DEFAULT)
+    assert judged["wape"].to_list() == pytest.approx([3 / 7] * judged.height)
+    assert judged["bias"].to_list() == pytest.approx([3 / 7] * judged.height)
+    assert past.known_from == FIRST + timedelta(days=79)
+
+
 def test_a_history_that_was_imported_in_one_go_has_no_vintages(lake: Lake, dated: Dated) -> None:
     """One load, or two that agree: nothing changes."""
     fill(lake, costs(60))
     dated(60)
     (series,) = as_it_stood(lake, 20, 40).values()
     assert series.vintages == ()
+    assert Past(lake, Selection((), {}, "effective", None), [()]).known_from is None
     fill(lake, costs(61))
     dated(61)
     (series,) = as_it_stood(lake, 20, 40).values()
