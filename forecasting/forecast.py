@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from forecasting.fits import Fitted, Task, fit_all, usable_cutoffs
@@ -75,15 +75,19 @@ def rows_of(portfolio: Sequence[Fitted]) -> pl.DataFrame:
     newest = {fitted.series.name: len(fitted.series.values) for fitted in portfolio}
     models = {fitted.model for fitted in portfolio}
     reaches = {model: reach_of(portfolio, model, gaps=OFFSETS_DAYS, newest=newest) for model in sorted(models)}
-    frames = []
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in (DATE, "mean", *QUANTILES)}
+    names = []
     for fitted in portfolio:
         path = fitted.paths[len(fitted.series.values)][fitted.model]
-        first = fitted.series.end + timedelta(days=1)
-        days = pl.date_range(first, first + timedelta(days=fitted.horizon - 1), eager=True)
         bands = quantiles(path, reaches[fitted.model] if path.model == fitted.model else no_reach())
-        frames.append(
-            pl.DataFrame(
-                {SERIES: fitted.series.name, DATE: days, MODEL: path.name, "mean": path.mean, **bands}, schema=OUTPUT
-            )
-        )
-    return pl.concat(frames) if frames else pl.DataFrame(schema=OUTPUT)
+        days = fitted.series.days(fitted.horizon)[-fitted.horizon :]
+        names.append((fitted.series.name, path.name, fitted.horizon))
+        for name, values in {DATE: days, "mean": path.mean, **bands}.items():
+            columns[name].append(values)
+    if not names:
+        return pl.DataFrame(schema=OUTPUT)
+    # one frame for all: a frame for each series takes longer than its quantiles
+    kinds = {SERIES: pl.String(), MODEL: pl.String(), "count": pl.Int64()}
+    rows = pl.DataFrame(names, schema=kinds, orient="row").select(pl.col(SERIES, MODEL).repeat_by("count").explode())
+    numbers = pl.DataFrame({name: np.concatenate(parts) for name, parts in columns.items()})
+    return rows.hstack(numbers).select(pl.col(name).cast(kind) for name, kind in OUTPUT.items())

@@ -4,7 +4,8 @@ What counts against it is measured: how far past forecasts of the series missed 
 their place, how often its band held, how much history there is, and whether its level has just moved.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -73,28 +74,27 @@ def trusts(fitted: Sequence[Fitted], *, judged: pl.DataFrame | None = None) -> l
     told = set() if judged is None else set(judged.filter(enough)[SERIES])
     recent = recent_figures([one for one in fitted if one.series.name not in told])
     figures = recent if judged is None else pl.concat([judged.filter(enough), recent], how="diagonal")
-    rows = {str(name): part for (name,), part in figures.filter(enough).group_by([SERIES])}
-    ends = {one.series.name: one.series.end - timedelta(days=one.series.estimated) for one in fitted}
+    rows = defaultdict[str, list[Mapping[str, Any]]](list)
+    for row in figures.filter(enough).iter_rows(named=True):
+        rows[row[SERIES]].append(row)
+    ends = [one.series.end - timedelta(days=one.series.estimated) for one in fitted]
+    newest = max(ends, default=None)
     return [
-        trust(
-            one.series,
-            model=one.model,
-            judged=rows.get(one.series.name, figures.clear()),
-            behind_days=(max(ends.values()) - ends[one.series.name]).days,
-        )
-        for one in fitted
+        trust(one.series, model=one.model, judged=rows[one.series.name], behind_days=(newest - end).days)
+        for one, end in zip(fitted, ends, strict=True)
+        if newest is not None
     ]
 
 
-def trust(series: DailySeries, *, model: str, judged: pl.DataFrame, behind_days: int = 0) -> Trust:
+def trust(series: DailySeries, *, model: str, judged: Iterable[Mapping[str, Any]], behind_days: int = 0) -> Trust:
     """The grade of a series' forecast by `model`: the gravest of what speaks against it.
 
-    judged: its figures `model, days_ahead, wape, coverage80`; none where no past forecast can tell. behind_days: how
-    long before the others its newest day is.
+    judged: its figures as rows `model, days_ahead, wape, coverage80`; none where no past forecast can tell.
+    behind_days: how long before the others its newest day is.
     """
-    figures = {(row[MODEL], row[DAYS_AHEAD]): row for row in judged.to_dicts()}
+    figures = {(row[MODEL], row[DAYS_AHEAD]): row for row in judged}
     reasons = [*_of_history(series, behind_days), *_of_past_forecasts(figures, model.partition(" (")[0])]
-    if not figures and not reasons:
+    if not figures and not reasons and np.ptp(series.observed) > 0:
         reasons.append((CARE, "no past forecast of it can be judged yet"))
     grade = max((grade for grade, _ in reasons), key=GRADES.index, default=GOOD)
     return Trust(series.name, grade, tuple(text for _, text in reasons))
@@ -102,7 +102,8 @@ def trust(series: DailySeries, *, model: str, judged: pl.DataFrame, behind_days:
 
 def _of_history(series: DailySeries, behind_days: int) -> list[Reason]:
     found: list[Reason] = []
-    values = series.billed[~np.isnan(series.billed)]
+    billed = series.values[: len(series.values) - series.estimated]
+    values = billed[~np.isnan(billed)]
     if len(values) < FULL_DAYS:
         grade = AVOID if len(values) < LEAST_DAYS else CARE
         found.append((grade, f"only {len(values)} days are known"))
@@ -110,7 +111,7 @@ def _of_history(series: DailySeries, behind_days: int) -> list[Reason]:
     idle = int((recent == 0).sum())
     if IDLE_RATIO * len(recent) < idle < len(recent):
         found.append((CARE, f"{idle} of its last {len(recent)} days cost nothing, so single days cannot be foreseen"))
-    moved = recent_step(series.billed)
+    moved = recent_step(billed)
     if moved is not None:
         days, ratio = moved
         found.append((CARE, f"its level moved by {ratio:+.0%} {days} days ago, and may or may not stay"))
@@ -166,12 +167,13 @@ def recent_step(values: Floats) -> tuple[int, float] | None:
         weeks, after = values[n - days - 28 : n - days].reshape(4, 7), values[n - days :]
         if np.isnan(weeks).any() or np.isnan(after).any():
             continue
-        usual = np.median(weeks, axis=0)
-        limit = max(
-            STEP_RATIO * np.abs(usual).mean(), STEP_DEVIATIONS * MAD_TO_SIGMA * np.median(np.abs(weeks - usual))
-        )
+        usual = np.sort(weeks, axis=0)[1:3].mean(axis=0)  # the median of four
         change = after - usual[np.arange(days) % 7]
-        one_side = np.sign(np.median(change)) * change
+        one_side = change if change[0] > 0 else -change
+        if one_side.min() <= 0:
+            continue
+        scatter = MAD_TO_SIGMA * np.median(np.abs(weeks - usual))
+        limit = max(STEP_RATIO * np.abs(usual).mean(), STEP_DEVIATIONS * scatter)
         if limit > 0 and np.median(one_side) > limit and one_side.min() > limit / 2 >= abs(weeks[-1, -1] - usual[-1]):
             return days, float(change.mean() / np.abs(usual).mean())
     return None

@@ -1,5 +1,7 @@
 """What must hold of any forecast: no leakage, ordered finite quantiles, the same result however it is computed."""
 
+import resource
+import time
 from datetime import date, timedelta
 
 import numpy as np
@@ -10,13 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from forecasting import fits
-from forecasting.backtest import backtest_task, judge
+from forecasting.backtest import backtest, backtest_task, judge
 from forecasting.fits import Fitted, fit_all
 from forecasting.forecast import Forecast, forecast
 from forecasting.intervals import OFFSETS_DAYS, QUANTILES, Reach, no_reach, quantiles, reach_of
 from forecasting.level import follow, rolling_median, spread_by_lead
 from forecasting.method import DEFAULT, Path, forecast_path
 from forecasting.series import DailySeries, Floats
+from forecasting.trust import AVOID, GOOD
 
 FIRST = date(2025, 1, 1)
 FINITE = st.floats(-1e12, 1e12, allow_subnormal=False)
@@ -135,12 +138,82 @@ def test_changing_the_future_never_changes_a_past_forecast() -> None:
 
 
 def test_the_result_does_not_depend_on_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One process and two give the same rows to the last bit."""
-    rows = frame(a=weekly(60), b=weekly(75, seed=2), c=[5.0] * 40)
+    """One process, two and three give the same rows and grades to the last bit, bursts and fallbacks among them."""
+    burst = np.where(np.random.default_rng(5).random(70) < 0.2, 900.0, 0.0)
+    rows = frame(a=weekly(60), b=weekly(75, seed=2), c=[5.0] * 40, d=burst)
     alone = forecast(rows, horizon=10, workers=1)
     monkeypatch.setattr(fits, "POOL_FITS", 1)
-    together = forecast(rows, horizon=10, workers=2)
-    assert together.rows.equals(alone.rows)
+    for workers in (2, 3):
+        together = forecast(rows, horizon=10, workers=workers)
+        assert together.rows.equals(alone.rows)
+        assert together.trust == alone.trust
+
+
+def test_figures_and_choices_do_not_depend_on_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The baselines, too, are the same in any process, so their figures are, and what is chosen by them."""
+    rows = frame(a=weekly(75), b=weekly(80, seed=2), c=[5.0] * 90)
+    monkeypatch.setattr(fits, "POOL_FITS", 1)
+    monkeypatch.setattr("forecasting.selection.LEAST_FOLDS", 1)
+    monkeypatch.setattr("forecasting.selection.CLEAR_MARGIN_RATIO", 0.0)
+    alone, together = (backtest(rows, horizon=7, origins=1, workers=workers) for workers in (1, 2))
+    assert together.series.equals(alone.series)
+    assert together.pooled.equals(alone.pooled)
+    assert together.choices == alone.choices
+    assert together.choices["c"] == DEFAULT
+
+
+def test_ten_years_are_forecast_like_their_last_ones() -> None:
+    """What is older than the method looks back does not move the path, and costs no more to fit."""
+    long = weekly(3650)
+    newest = forecast_path(series(long), horizon=10)
+    same = forecast_path(series(long).last(400), horizon=10)
+    np.testing.assert_array_equal(newest.center, same.center)
+    assert_sane(forecast(frame(a=long), horizon=10, workers=1))
+
+
+def test_unusable_rows_refuse_their_series_and_the_rest_go_on() -> None:
+    """A repeated date, a row without a date, an infinite value, only NaN, a mistyped year: each says what is wrong."""
+    good = frame(good=weekly(40))
+    twice = pl.concat([frame(twice=weekly(40)), frame(twice=[1.0])])
+    undated = frame(undated=weekly(40)).with_columns(
+        pl.when(pl.int_range(pl.len()) == 3).then(None).otherwise("date").alias("date")
+    )
+    endless = frame(endless=weekly(40)).with_columns(pl.col("value") * float("inf"))
+    missing = frame(missing=np.full(40, np.nan))
+    mistyped = pl.concat([frame(mistyped=[1.0]), frame(mistyped=[2.0]).with_columns(date=date(2225, 1, 1))])
+    made = forecast(pl.concat([good, twice, undated, endless, missing, mistyped]), horizon=5, workers=1)
+    assert made.rows["series"].unique().to_list() == ["good"]
+    reasons = {refusal.series: refusal.reason for refusal in made.refused}
+    assert reasons == {
+        "endless": "a value is infinite",
+        "missing": "it has no value",
+        "mistyped": "it spans 2025-01-01 to 2225-01-01, more than 20,000 days",
+        "twice": "1 date(s) occur more than once, first 2025-01-01",
+        "undated": "a row has no date",
+    }
+
+
+def test_ten_thousand_series_are_forecast_in_seconds_and_little_memory() -> None:
+    """New and constant ones, which nothing is fitted for: what is around the fits must not take longer than they do."""
+    random = np.random.default_rng(1)
+    new, old = [f"new {k}" for k in range(9_500)], [f"old {k}" for k in range(500)]
+    days = pl.Series([FIRST + timedelta(days=k) for k in range(80)])
+    rows = pl.concat(
+        pl.DataFrame(
+            {"series": np.repeat(names, count), "date": pl.concat([days[:count]] * len(names)), "value": values}
+        )
+        for names, count, values in (
+            (new, 14, random.lognormal(3, 0.3, 14 * len(new))),
+            (old, 80, np.repeat(random.lognormal(3, 0.3, len(old)), 80)),
+        )
+    )
+    started, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    made = forecast(rows, horizon=30, workers=1)
+    assert time.process_time() - started < 20
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000, "kilobytes"
+    assert_sane(made)
+    assert (made.rows.height, len(made.refused), len(made.trust)) == (300_000, 0, 10_000)
+    assert {one.grade for one in made.trust} == {GOOD, AVOID}
 
 
 def test_odd_series_get_a_sane_forecast_and_the_rest_go_on() -> None:

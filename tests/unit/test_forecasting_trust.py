@@ -40,7 +40,7 @@ def judged(
 
 def graded(values: Floats, figures: pl.DataFrame | None = None, *, estimated: int = 0, behind: int = 0) -> Trust:
     figures = judged(0.1) if figures is None else figures
-    return trust(series(values, estimated=estimated), model=DEFAULT, judged=figures, behind_days=behind)
+    return trust(series(values, estimated=estimated), model=DEFAULT, judged=figures.to_dicts(), behind_days=behind)
 
 
 def test_a_long_series_that_was_forecast_well_is_good() -> None:
@@ -120,6 +120,9 @@ def test_weeks_spikes_and_old_steps_are_no_new_level() -> None:
 def test_late_data_is_named() -> None:
     """A week of estimated days, or a newest day a week before that of others."""
     assert "its last 8 days are estimated" in graded(weekly(200), estimated=8).sentence
+    moved = weekly(200)
+    moved[-10:] *= 2
+    assert "4 days ago" in graded(moved, estimated=6).sentence, "of the days that are billed"
     assert graded(weekly(200), estimated=6).grade == GOOD
     assert "9 days older than that of others" in graded(weekly(200), behind=9).sentence
 
