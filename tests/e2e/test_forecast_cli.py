@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -92,6 +92,22 @@ def test_backtest_shows_every_model_and_the_pool(finops: Run, tmp_path: Path) ->
     assert document["refused"] == [{"series": "ads", "reason": "too short for a backtest 7 days ahead"}]
     figures = {row["model"]: row for row in document["pooled"]}
     assert figures["prophet_robust_level"]["wape"] < figures["run_rate_30"]["wape"]
+
+
+def test_an_hourly_csv_is_summed_to_days_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Forty days of 24 hours give daily rows of about 24; the half day at the end is left out."""
+    lines = [
+        f"{datetime(2026, 3, 10, tzinfo=UTC) + timedelta(hours=k):%Y-%m-%dT%H:%M}:00+01:00,1"
+        for k in range(40 * 24 + 12)
+    ]
+    path = tmp_path / "hourly.csv"
+    path.write_text("\n".join(["time,cost", *lines]) + "\n", encoding="utf-8")
+    assert run(["--home", str(tmp_path), "--format", "csv", "forecast", "--csv", str(path), "--date", "time",
+                "--value", "cost", "--horizon", "2"]) == 0  # fmt: skip
+    printed = capsys.readouterr()
+    rows = list(csv.DictReader(io.StringIO(printed.out)))
+    assert [(row["date"], float(row["mean"])) for row in rows] == [("2026-04-19", 24), ("2026-04-20", 24)]
+    assert "summed to days, 24 rows each; 2026-04-19 is left out, for it has 12 of them" in printed.err
 
 
 def test_the_lake_is_forecast_by_its_dimensions(finops: Run, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Days that are billed in part: completed where the source's lag is known, left out where it is not."""
 
+import json
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from finops import late_data as late
 from finops import schema as s
+from finops.cli.main import run
 from finops.config import Config, load_config
 from finops.pipeline import loads
 from finops.pipeline.forecasts import refresh
@@ -144,9 +146,9 @@ def test_parts_that_are_completed_sum_to_their_whole(loaded: Lake) -> None:
 def test_a_run_freezes_completed_days_before_its_forecast(config: Config, loaded: Lake) -> None:
     """Rows begin on the day after the cutoff, completed ones first; the month lands at cutoff plus rest."""
     settings = config.forecast.model_copy(update={"horizon_days": 45, "groupings": (), "origins": 1})
-    run = refresh(config.model_copy(update={"forecast": settings}), loaded, say=lambda _: None)
+    made = refresh(config.model_copy(update={"forecast": settings}), loaded, say=lambda _: None)
     frozen = loaded.scan("forecasts").filter(pl.col(SERIES) == TOTAL).sort(DATE).collect()
-    assert run.cutoff == frozen["cutoff"][0] == day(FIRST_LOAD + LOADS - 2)
+    assert made.cutoff == frozen["cutoff"][0] == day(FIRST_LOAD + LOADS - 2)
     assert frozen[DATE].to_list() == [day(FIRST_LOAD + LOADS - 1 + k) for k in range(45)]
     assert (frozen["model"] == BILLED_IN_PART).to_list() == [True] + [False] * 44
     assert frozen["mean"][:1].to_list() == pytest.approx([cost_of(FIRST_LOAD + LOADS - 1)], rel=0.1)
@@ -154,6 +156,20 @@ def test_a_run_freezes_completed_days_before_its_forecast(config: Config, loaded
     rest = float(frozen.filter(pl.col(DATE) < day(92))["mean"].sum())
     (row,) = landing.to_dicts()
     assert float(row["landing"]) == pytest.approx(float(row["actual"]) + rest, abs=0.02)
+
+
+def test_the_command_line_shows_completed_days_and_says_so(
+    loaded: Lake, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The row is marked by its model, stderr names the series, and JSON says from when data as it stood is known."""
+    newest = FIRST_LOAD + LOADS - 1
+    assert run(["--home", str(home), "--format", "json", "forecast", "--horizon", "3"]) == 0
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    assert [row["model"] == BILLED_IN_PART for row in document["rows"]] == [True, False, False]
+    assert [row["date"] for row in document["rows"]] == [str(day(newest + k)) for k in range(3)]
+    assert f"total: the day to {day(newest)} is billed in part" in printed.err
+    assert document["as_it_stood_from"] == str(day(FIRST_LOAD - 1))
 
 
 # ------------------------------------------------------------------------------------------------------- pure functions
