@@ -84,6 +84,11 @@ def list_what_ifs(context: typer.Context) -> None:
     if found.is_empty() and current.format is Format.table:
         typer.echo("None is saved yet. Next: `finops what-if new NAME`, then `finops what-if save NAME --by WHO`.")
         return
+    if current.format is Format.table:
+        found = found.with_columns(pl.col("saved_at").dt.strftime("%Y-%m-%d %H:%M"), pl.col("difference").round(0))
+        found = found.select(
+            "name", "version", "author", "saved_at", "levers", "currency", pl.col("difference").cast(pl.Int64)
+        )
     current.show(found, key="what_ifs", title="What-ifs; the difference is to the forecast of the day")
 
 
@@ -106,7 +111,9 @@ def diff(
         return
     headed = dict(zip((log.FIRST, log.SECOND), names if names[0] != names[1] else ("first", "second"), strict=True))
     current.show(inputs.rename(headed), title=f"Levers of {names[0]} and {names[1]}")
-    current.show(money.rename(headed).drop("days"), title="By month, on the newest forecast")
+    for currency in _moved(money, "change"):
+        mine = money.filter(currency=currency)
+        print_table(_whole(mine, "base", *headed, "change").rename(headed), title=f"{series}, {currency}")
 
 
 # ------------------------------------------------------------------------------------------------------------- results
@@ -138,22 +145,32 @@ def _show(current: Session, outcome: Outcome, about: dict[str, Any], series: str
     if current.format is not Format.table:
         current.show(rows, key="months" if by is None else "series", document=document)
         return
-    for currency in _moved(months):
-        mine = (frame.filter(currency=currency) for frame in (months, parts))
-        typer.echo(views.headline(outcome.inputs.name, *mine))
-    bands = [c for c in rows.columns if c.endswith(("p10", "p90")) and rows[c].null_count() == len(rows)]
-    if by is None:
-        rows = rows.with_columns(period=pl.Series(views.month_names(rows))).drop("series", "days")
-    print_table(rows.drop(bands), title=series if by is None else f"By {by}, all months")
-    print_table(levers, title="What each lever makes of it; they sum to the difference")
+    moved = _moved(months)
+    for currency in moved:
+        mine, of_levers = (frame.filter(currency=currency) for frame in (months, parts))
+        typer.echo(views.headline(outcome.inputs.name, mine, of_levers))
+        if by is None:
+            bands = [name for name in ("p10", "p90") if mine[name].null_count() < len(mine)]
+            print_table(_whole(mine, "base", "what_if", views.DIFFERENCE, *bands), title=f"{series}, {currency}")
+    if by is not None:
+        print_table(rows, title=f"By {by}, all months")
+    print_table(
+        levers.filter(pl.col("currency").is_in(moved)), title="What each lever makes of it; they sum to the difference"
+    )
     for note in outcome.notes:
         typer.echo(f"- {note}")
 
 
-def _moved(months: pl.DataFrame) -> list[str]:
+def _whole(months: pl.DataFrame, *amounts: str) -> pl.DataFrame:
+    """Months in whole units of their currency, so that they fit a terminal."""
+    whole = months.select(pl.col(amounts).round(0).cast(pl.Int64)).rename({"base": "forecast"})
+    return whole.insert_column(0, pl.Series("month", views.month_names(months)))
+
+
+def _moved(months: pl.DataFrame, amount: str = views.DIFFERENCE) -> list[str]:
     """The currencies in which something changes; the first one where nothing does."""
-    sums = months.group_by("currency", maintain_order=True).agg(pl.col(views.DIFFERENCE).abs().sum())
-    return sums.filter(pl.col(views.DIFFERENCE) > 0)["currency"].to_list() or sums["currency"].to_list()[:1]
+    sums = months.group_by("currency", maintain_order=True).agg(pl.col(amount).abs().sum())
+    return sums.filter(pl.col(amount) > 0)["currency"].to_list() or sums["currency"].to_list()[:1]
 
 
 def _about(kept: log.Saved) -> dict[str, Any]:

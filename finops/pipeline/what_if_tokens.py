@@ -96,7 +96,7 @@ def reprice(usage: Usage, lever: TokenLever) -> Repriced:
     if isinstance(lever, ModelSwitch):
         facts = facts.filter(pl.col("model") == plain(lever.model))
     if facts.is_empty():
-        return Repriced(1.0, (f"{lever}: nobody used it in the days that are looked at, so it changes nothing.",))
+        return Repriced(1.0, ("nobody used it in the days that are looked at, so it changes nothing.",))
     rows = usage.priced(_rows(facts))
     known = rows.filter(pl.col("reason").is_null(), pl.col("book_cost") > 0)
     notes = _unpriced(rows, known)
@@ -157,18 +157,18 @@ def _cached(usage: Usage, rows: pl.DataFrame, lever: CacheRate) -> tuple[pl.Data
     """
     total, read = (_sum(rows, *columns) for columns in (_INPUT, (_R,)))
     if not total:
-        return rows.with_columns(ratio=pl.lit(1.0)), [f"{lever}: no input tokens are counted, so it changes nothing."]
+        return rows.with_columns(ratio=pl.lit(1.0)), ["no input tokens are counted, so it changes nothing."]
     rate, wanted = read / total, lever.to_ratio * total
     zero = pl.lit(0, MONEY)
     whole = usage.priced(rows.with_columns(zero.alias(_U), (pl.col(_U) + pl.col(_R)).alias(_R)))
     able = whole["book_cost"].is_not_null()
-    said = [f"Input from cache in {lever.where}: {percent(rate)} now, at {compact(total)} tokens."]
+    said = [f"{percent(rate)} of {compact(total)} input tokens are from cache now."]
     if wanted >= read:
         movable = _sum(rows.filter(able), _U)
         share = min(1.0, (wanted - read) / movable) if movable else 0.0
         if wanted - read > movable * (1 + 1e-9):
             most = percent((read + movable) / total)
-            said.append(f"No more than {most} can be reached: the rest has no cached price or is written to cache.")
+            said.append(f"no more than {most} can be reached: the rest has no cached price or is written to cache.")
         moves = (pl.col(_U).cast(pl.Float64) * share).round(0).cast(MONEY)
     else:
         share = 1 - wanted / read
@@ -233,6 +233,6 @@ def _unpriced(rows: pl.DataFrame, known: pl.DataFrame) -> list[str]:
     pairs = lost.select("provider", "model").unique(maintain_order=True).iter_rows()
     models = ", ".join(f"{model} of {provider}" for provider, model in pairs)
     return [
-        f"Without a price in the book, so they keep their cost of {compact(lost['cost'].sum())}: {models} "
+        f"without a price in the book, so they keep their cost of {compact(lost['cost'].sum())}: {models} "
         f"({compact(_sum(lost, *_COUNTS.values()))} tokens)."
     ]

@@ -193,7 +193,9 @@ def _repriced(
         return {}, []
     usage = Usage.of(config, lake, start, cutoff + timedelta(days=1))
     found = {n: reprice(usage, lever) for n, lever in on_tokens.items()}
-    return {n: one.ratio for n, one in found.items()}, [note for one in found.values() for note in one.notes]
+    return {n: one.ratio for n, one in found.items()}, [
+        f"Lever {n + 1}: {note}" for n, one in found.items() for note in one.notes
+    ]
 
 
 def _shares(
@@ -208,13 +210,15 @@ def _shares(
         if isinstance(lever, Amount):
             if not own:
                 series = ", ".join(sorted(set(_pinned(lever, groupings)) & names))
-                found.append(f"{lever}: {lever.where} has no forecast of its own; the amount is in {series}.")
+                found.append(
+                    f"Lever {number + 1}: {lever.where} has no forecast of its own; the amount is in {series}."
+                )
             continue
         share = float(cells.filter(pl.col(holds(number)))[COST].sum()) / total if total else 0.0
         if not share:
-            found.append(f"{lever}: none of it was paid for in {window}, so it changes nothing.")
+            found.append(f"Lever {number + 1}: nothing was paid for in its scope in {window}, so it changes nothing.")
         elif not own or isinstance(lever, CacheRate | ModelSwitch):
-            found.append(f"{lever}: it moves {percent(share)} of AI spend, its share in {window}.")
+            found.append(f"Lever {number + 1} moves {percent(share)} of AI spend: its share in {window}.")
     return found
 
 

@@ -123,8 +123,7 @@ def _result(page: Page, outcome: Outcome, names: list[str]) -> None:
         else:
             st.caption("No lever acts yet: add one below.")
     _table(months, page.currency, outcome)
-    for note in outcome.notes:
-        st.caption(note)
+    st.caption("  \n".join(outcome.notes))
 
 
 def _metrics(months: pl.DataFrame, outcome: Outcome, currency: str) -> None:

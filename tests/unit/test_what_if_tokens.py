@@ -59,7 +59,7 @@ def test_more_cache_moves_uncached_input_to_the_cached_price() -> None:
     """From 20 % to 60 % of 10 M input: 4 M at 1 instead of 10 take 36 off 112."""
     found = reprice(usage(*BIG), lever(kind="cache_rate", to_ratio=0.6))
     assert found.ratio == pytest.approx(76 / 112)
-    assert "20 % now" in found.notes[0]
+    assert "20 % of 10.0 M input tokens are from cache now" in found.notes[0]
 
 
 def test_less_cache_moves_it_back() -> None:
@@ -80,7 +80,7 @@ def test_what_has_no_cached_price_cannot_be_cached_and_what_is_unpriced_keeps_it
     mixed = usage(*BIG, ("plain", "uncached_input", 8, 32), ("own-model", "uncached_input", 5, 56))
     found = reprice(mixed, lever(kind="cache_rate", to_ratio=0.9))
     assert found.ratio == pytest.approx((112 - 72 + 32 + 56) / 200)
-    assert "No more than 56 % can be reached" in " ".join(found.notes)
+    assert "no more than 56 % can be reached" in " ".join(found.notes)
     assert "keep their cost of 56.00: own-model of acme (5.00 M tokens)" in " ".join(found.notes)
 
 
