@@ -252,6 +252,17 @@ def test_the_finest_grouping_is_kept_unless_another_rule_missed_clearly_less() -
     assert made.missed[MINT] < 0.95 * made.missed[KEPT + "team"] < made.missed[BASE]
 
 
+def test_a_series_that_was_forecast_some_days_later_is_judged_by_the_days_that_have_come() -> None:
+    """a has no forecast from day 190, but one from day 194: four of its ten days have not come yet."""
+    total, a, b = portfolio()
+    members = [
+        replace(one, paths={cutoff + 4 * (one is a and cutoff == 190): paths for cutoff, paths in one.paths.items()
+                            if cutoff in {150, 190, 200}})
+        for one in (total, a, b)
+    ]  # fmt: skip
+    assert reconcile(members, TOTAL_AND_TWO).missed[BASE] > 0
+
+
 @pytest.mark.parametrize(("wls", "used"), [(0.096, KEPT + "team"), (0.094, WLS)])
 def test_a_rule_that_missed_a_little_less_is_not_used(wls: float, used: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """4 % in a few folds are luck, 6 % are not."""
