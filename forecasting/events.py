@@ -134,7 +134,8 @@ def effects_of(series: DailySeries, *, horizon: int) -> Effects:
     spread = np.zeros(horizon)
     runs = {event: spans[event] for event in known if event.kind == "planned_run"}
     if runs:
-        usual, scatter = _usual_extra(series.values, _base(series.values, ratio, amount, masked), ratio, runs.values())
+        base = _base(series.values, ratio, amount, masked)
+        usual, scatter = _usual_extra(series.values, base, ratio, amount, runs.values())
         for event, span in runs.items():
             ahead = slice(max(span.start, days), span.stop)
             amount[ahead] += usual if event.amount is None else event.amount
@@ -148,6 +149,8 @@ def estimated_ratio(values: Floats, at: int) -> float:
     The logarithm is shrunk by max(0, 1 - (2 / t)^2), t its size over that of such moves in the weeks before: what is
     less than two of them is no change, and 1 is returned. So it is where fewer than three days after it are known.
     """
+    if at >= len(values):
+        return 1.0
     logs = np.log(np.where(values > 0, values, np.nan))
     days = min(AROUND_DAYS, len(values) - at)
     move = _move(logs, at, days, at_once=True)
@@ -202,14 +205,17 @@ def _base(values: Floats, ratio: Floats, amount: Floats, masked: NDArray[np.bool
     return base
 
 
-def _usual_extra(values: Floats, base: Floats, ratio: Floats, spans: Iterable[slice]) -> tuple[float, float]:
+def _usual_extra(
+    values: Floats, base: Floats, ratio: Floats, amount: Floats, spans: Iterable[slice]
+) -> tuple[float, float]:
     """What a day of past planned runs cost above the base around it: the median, and the scatter around that."""
     n = len(values)
     within = np.zeros(n, dtype=bool)
     for span in spans:
         within[span] = True
-    excess = (values - rolling_median(base) * ratio[:n])[within & ~np.isnan(values)]
-    if not len(excess):
+    within &= ~np.isnan(values)
+    if not within.any() or np.isnan(base).all():
         return 0.0, 0.0
+    excess = (values - rolling_median(base) * ratio[:n] - amount[:n])[within]
     usual = max(0.0, float(np.median(excess)))
     return usual, float(np.abs(excess - usual).mean())
