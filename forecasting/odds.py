@@ -67,34 +67,53 @@ def extended(paths: Floats, days: int) -> Floats:
 
 
 def continuations(history: Floats, days: int, *, rate: float, seed: str, count: int = PATHS) -> Floats:
-    """Courses for cost without a forecast, as (count, days), of mean `rate` a day: blocks of its own past, joined.
+    """Courses for cost without a forecast, as (count, days), around `rate` a day: blocks of its own past, joined.
 
     A block is 28 days of the last 400 that begin on the weekday of the first day ahead, over the mean of the 28 days
-    before them; each block drawn starts from the level where the one before ended. So levels wander as they did. A
-    history too short for four blocks gives weeks as they were. Deterministic by the seed.
+    before them, and over the middle of these ratios; the next one starts from the level where it ended. So levels
+    wander as they did, as often up as down. A history too short for four blocks gives its weeks as they were, of
+    mean `rate`. Deterministic by the seed.
     """
     random = np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big"))
-    blocks = _blocks(history[-HISTORY_DAYS:])
-    level = np.ones(count)
-    parts = []
-    for _ in range(-(-days // blocks.shape[1])):
-        picks = random.permutation(np.arange(count) % len(blocks))  # each block equally often
-        parts.append(blocks[picks] * level[:, None])
-        if blocks.shape[1] == RATE_DAYS:
-            level = (level * blocks[picks].mean(axis=1)).clip(1 / MOST_DRIFT, MOST_DRIFT)
-    courses = np.concatenate(parts, axis=1)[:, :days]
-    mean = courses.mean()
-    brought: Floats = courses * (rate / mean) if mean > 0 and rate >= 0 else courses + (rate - mean)
-    return brought
+    blocks = _ratios(history[-HISTORY_DAYS:])
+    if blocks is None:
+        return _brought(_joined(_weeks(history), days, random, count), rate)
+    return rate * _joined(blocks, days, random, count)
 
 
-def _blocks(history: Floats) -> Floats:
-    """Blocks of the past over the level before them, or weeks of it as they were."""
+def _ratios(history: Floats) -> Floats | None:
+    """Blocks of the past over the level before them, where there are enough and they have a level."""
     starts = range(len(history) - RATE_DAYS, RATE_DAYS - 1, -SHORT_BLOCK_DAYS)
+    if len(starts) < LEAST_BLOCKS:
+        return None
     before = np.array([history[start - RATE_DAYS : start].mean() for start in starts])
-    if len(starts) >= LEAST_BLOCKS and (before > 0).all():
-        ratios: Floats = np.array([history[start : start + RATE_DAYS] for start in starts]) / before[:, None]
-        return ratios
+    if (before <= 0).any():
+        return None
+    ratios: Floats = np.array([history[start : start + RATE_DAYS] for start in starts]) / before[:, None]
+    middle = float(np.median(ratios.mean(axis=1)))
+    return ratios / middle if middle > 0 else None
+
+
+def _weeks(history: Floats) -> Floats:
     recent = history[-2 * RATE_DAYS :]
     weeks: Floats = np.lib.stride_tricks.sliding_window_view(recent, min(SHORT_BLOCK_DAYS, len(recent)))
     return weeks
+
+
+def _joined(blocks: Floats, days: int, random: np.random.Generator, count: int) -> Floats:
+    """Courses of blocks drawn one after the other, each equally often; blocks of 28 days carry their level on."""
+    level = np.ones(count)
+    parts = []
+    for _ in range(-(-days // blocks.shape[1])):
+        picks = random.permutation(np.arange(count) % len(blocks))
+        parts.append(blocks[picks] * level[:, None])
+        if blocks.shape[1] == RATE_DAYS:
+            level = (level * blocks[picks].mean(axis=1)).clip(1 / MOST_DRIFT, MOST_DRIFT)
+    return np.concatenate(parts, axis=1)[:, :days]
+
+
+def _brought(courses: Floats, rate: float) -> Floats:
+    """Courses of this mean a day."""
+    mean = courses.mean()
+    moved: Floats = courses * (rate / mean) if mean > 0 and rate >= 0 else courses + (rate - mean)
+    return moved

@@ -101,13 +101,23 @@ def test_totals_of_parts_make_the_whole(paths: Floats, first: date) -> None:
     st.integers(1, 100),
     st.floats(0, 500),
 )
-def test_courses_of_the_past_have_the_rate_and_are_deterministic(history: Floats, days: int, rate: float) -> None:
-    """Whatever history they are drawn from, their mean is the rate; the same seed draws them again."""
+def test_courses_of_the_past_are_finite_and_deterministic(history: Floats, days: int, rate: float) -> None:
+    """Whatever history they are drawn from; of a short one, their mean is the rate; the same seed draws them again."""
     drawn = continuations(history, days, rate=rate, seed="a")
     assert drawn.shape == (400, days)
     assert np.isfinite(drawn).all()
-    assert drawn.mean() == pytest.approx(rate, abs=1e-6 * max(1, np.abs(drawn).max()))
+    if len(history) < 77:
+        assert drawn.mean() == pytest.approx(rate, abs=1e-6 * max(1, np.abs(drawn).max()))
     np.testing.assert_array_equal(drawn, continuations(history, days, rate=rate, seed="a"))
+
+
+def test_a_spike_long_ago_moves_the_upper_band_and_not_the_middle() -> None:
+    """One day of ten times the usual among 300 leaves the middle course at the rate."""
+    history = np.full(300, 100.0) + np.random.default_rng(1).normal(0, 2, 300)
+    history[150] = 1000
+    total = continuations(history, 28, rate=100.0, seed="a").sum(axis=1)
+    assert np.median(total) == pytest.approx(2800, rel=0.005)
+    assert total.max() > 3500
 
 
 def test_levels_that_moved_keep_moving() -> None:
