@@ -103,17 +103,13 @@ def _folds(members: Sequence[Fitted]) -> list[_Cutoffs]:
     Oldest first; the last holds the newest cutoff of each, however far apart they are.
     """
     newest = {one.series.name: len(one.series.values) for one in members}
-    longest = _longest_fitted(members)
+    longest = max(members, key=lambda one: len(one.paths))
     folds = []
     for cutoff in sorted(longest.paths)[:-1]:
         day = _first_day(longest.series, cutoff)
         near = {one.series.name: _nearest_cutoff(one, day) for one in members}
         folds.append({name: cutoff for name, cutoff in near.items() if cutoff is not None})
     return [*folds, newest]
-
-
-def _longest_fitted(members: Sequence[Fitted]) -> Fitted:
-    return max(members, key=lambda one: len(one.paths))
 
 
 def _nearest_cutoff(fitted: Fitted, day: int) -> int | None:
@@ -217,13 +213,17 @@ def _weights(rule: str, outlook: _Outlook, keys: Keys, past: Sequence[Floats]) -
 
 
 def _missed(members: Sequence[Fitted], folds: Sequence[_Cutoffs], keys: Keys) -> dict[str, float]:
-    """Pooled WAPE by rule, and of BASE, from every past fold whose horizon has come and that has folds before it."""
+    """Pooled WAPE by rule, and of BASE, from every past fold whose horizon has come and that has folds before it.
+
+    A series that was forecast some days after the others of a fold is judged by the days that have come.
+    """
     came: list[Floats] = []
     means: dict[str, list[Floats]] = {rule: [] for rule in (BASE, *_rules(keys))}
-    longest = _longest_fitted(members)
-    judged_to = len(longest.series.values) - longest.series.estimated - longest.horizon
-    for at, fold in enumerate(fold for fold in folds if fold[longest.series.name] <= judged_to):
+    for at, fold in enumerate(folds):
         present = [one for one in members if one.series.name in fold]
+        ends = {one.series.name: len(one.series.values) - one.series.estimated - one.horizon for one in present}
+        if all(fold[name] > end for name, end in ends.items()):
+            continue
         until = max(_first_day(one.series, fold[one.series.name]) for one in present)
         # what had not begun by then was not missing: the wholes did not know of it either
         later = {one.series.name for one in members if one.series.start.toordinal() >= until}
