@@ -13,7 +13,7 @@ from reports.charts.trust import invoices_grid
 from reports.charts.unusual import anomaly
 
 __all__ = [
-    "AMOUNT", "MAX_CATEGORIES", "Chart", "Unit", "added_up", "amounts_by", "anomaly", "beside", "bridge", "bridge_start",
-    "budget_use", "changes", "cost_curves", "coverage", "grouped", "invoices_grid", "mix_over_time", "outlook", "panel",
-    "placement", "places", "spend_over_time", "tornado",
+    "AMOUNT", "MAX_CATEGORIES", "Chart", "Unit", "added_up", "amounts_by", "anomaly", "beside", "bridge",
+    "bridge_start", "budget_use", "changes", "cost_curves", "coverage", "grouped", "invoices_grid", "mix_over_time",
+    "outlook", "panel", "placement", "places", "spend_over_time", "tornado",
 ]  # fmt: skip

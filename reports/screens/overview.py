@@ -9,9 +9,6 @@ import polars as pl
 import streamlit as st
 
 from finops import schema as s
-from finops.config import Config
-from finops.pipeline.budgets import budget_status
-from finops.store import Lake
 from reports import charts
 from reports.screens import parts
 from reports.screens import tokens as token_page
@@ -43,7 +40,7 @@ def render(page: Page) -> None:
     parts.title("What are we spending on AI?", page)
     scope = page.scope
     spend, gpu, unowned = page.compute(standing.figures, scope, page.currency)
-    budgets = budgets_of(page.compute(_budget_status, page.config), scope, page.currency)
+    budgets = budgets_of(page.budgets(), scope, page.currency)
     ours = budgets.filter((pl.col("scope") == same_scope(scope)) & (pl.col("cost") == scope.cost))
     against = _against_budget(ours.row(0, named=True), spend) if len(ours) else None
     drivers = page.compute(movement.movers, scope, s.USE_CASE)
@@ -205,10 +202,6 @@ def _budgets(page: Page, rows: pl.DataFrame) -> None:
             money={"budget": f"Budget, {page.currency}", "actual": "Spent", "landing": "Comes to", "variance": "Over"},
         )  # fmt: skip
     st.caption("Bar: what the budget's months come to. Mark: the budget. Budgets are whole, whatever the filters.")
-
-
-def _budget_status(lake: Lake, config: Config) -> pl.DataFrame:
-    return budget_status(config, lake)
 
 
 def _method(page: Page) -> None:

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
+import polars as pl
 import streamlit as st
 
 from finops.config import Config
+from finops.pipeline.budgets import budget_status
 from finops.store import Lake
 from reports.theme import LIGHT, LOOKS, Look, colours
 from reports.views.movement import Coverage, values
@@ -32,6 +34,10 @@ class Page:
         """A view of the lake, computed once per snapshot and arguments."""
         return computed(self.lake, self.snapshot, view, *arguments, **named)
 
+    def budgets(self) -> pl.DataFrame:
+        """Every budget, and how it fares."""
+        return self.compute(_budget_status, self.config)
+
     def values(self, dimension: str) -> list[str | bool | None]:
         """All values of a dimension, the costliest first."""
         return self.compute(values, dimension)
@@ -39,6 +45,10 @@ class Page:
     def colours(self, dimension: str) -> dict[str, str]:
         """The colour of each value of a dimension, the same on every page."""
         return colours(column(dimension), self.values(dimension), self.look)
+
+
+def _budget_status(lake: Lake, config: Config) -> pl.DataFrame:
+    return budget_status(config, lake)
 
 
 def computed(

@@ -13,6 +13,7 @@ from reports.views.scope import Scope, Value, column, word
 
 TOTAL: Final = "total"
 BANDS: Final = ("p025", "p05", "p10", "p50", "p90", "p95", "p975")
+IS_PART: Final = "is_part"
 _NONE: Final = "(none)"
 
 
@@ -30,7 +31,10 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Outlook:
-    """The newest frozen forecast of one series: rows date, mean and quantiles, from the day after the cutoff."""
+    """The newest frozen forecast of one series, from the day after the cutoff: rows date, mean, quantiles, is_part.
+
+    is_part: the day is billed in part, and completed by how late cost comes; model: of the days after these.
+    """
 
     series: str
     measure: str
@@ -64,10 +68,11 @@ def outlook(lake: Lake, series: str) -> Outlook | None:
     rows = _newest(lake).filter(pl.col("series") == series).sort("date").collect()
     if rows.is_empty():
         return None
-    first = rows.row(0, named=True)
+    last = rows.row(-1, named=True)
     return Outlook(
-        series, first["measure"], first["currency"], first["made_at"], first["cutoff"], first["model"],
-        rows.select("date", "mean", *BANDS), _accuracy(lake, first["forecast_id"], series),
+        series, last["measure"], last["currency"], last["made_at"], last["cutoff"], last["model"],
+        rows.select("date", "mean", *BANDS, (pl.col("model") != last["model"]).alias(IS_PART)),
+        _accuracy(lake, last["forecast_id"], series),
     )  # fmt: skip
 
 
@@ -79,7 +84,7 @@ def scope_of(series: str) -> str:
 def said(series: str) -> str:
     """A series as people say it: All AI spend, purpose: training."""
     terms = [
-        f"{word(name).replace('_', ' ')}: {label}"
+        f"{word(name).replace('_', ' ')}: {_NONE if label is None else label}"
         for name, (label,) in _terms(series).items()
         if name != s.BILLING_CURRENCY
     ]

@@ -131,7 +131,11 @@ def test_every_chart_is_drawn_in_the_tokens(look: Look) -> None:
     """Each chart draws in both modes, on the mode's background, and holds no decimal that JSON cannot say."""
     moved = pl.DataFrame({VALUE: ["a", None], "change": [D(5), D(-3)]}, schema={VALUE: pl.String, "change": s.MONEY})
     days = [date(2026, 10, 1) + timedelta(days=n) for n in range(4)]
-    bands = {q: [f * 10.0] * 4 for q, f in (("p025", 0.8), ("p10", 0.9), ("p50", 1.0), ("p90", 1.1), ("p975", 1.2))}
+    factors = {"p025": 0.8, "p05": 0.85, "p10": 0.9, "p50": 1.0, "p90": 1.1, "p95": 1.15, "p975": 1.2}
+    bands = {q: [f * 10.0] * 4 for q, f in factors.items()}
+    odd = pl.DataFrame({START: days, "cost": [D(9)] * 4, "expected": [None, 5.0, 5.0, None]})
+    month = pl.DataFrame({"day": days, "spent": [1.0, 2.0, None, None], **{q: [None, 2.0, 3.0, 4.0] for q in factors}})
+    held = pl.DataFrame({"ahead": ["every day"], "band": ["80 % band"], "held": [0.7], "nominal": [0.8]})
     budget = pl.DataFrame(
         {"scope": ["all"], "landing": [D(12)], "budget": [D(10)], "variance": [D(2)], "standing": ["20 % over"]},
         schema_overrides={"landing": s.MONEY, "budget": s.MONEY, "variance": s.MONEY},
@@ -143,9 +147,13 @@ def test_every_chart_is_drawn_in_the_tokens(look: Look) -> None:
         charts.amounts_by(parts, {"x": look.accent}, look, currency="USD", dimension="team", second="purpose"),
         charts.changes(moved, look, currency="USD"),
         charts.outlook(
-            pl.DataFrame({START: days, "cost": [D(9)] * 4}), pl.DataFrame({"date": days, **bands}), look,
+            pl.DataFrame({START: days, "cost": [D(9)] * 4}),
+            pl.DataFrame({"date": days, **bands, "is_part": [True, False, False, False]}), look,
             currency="USD", origin=days[0],
         ),
+        charts.added_up(month, look, currency="USD", budget=3.5, run_out=days[3]),
+        charts.anomaly(odd, look, currency="USD", window=(days[1], days[2]), notes=[(days[0], "1")]),
+        charts.coverage(held, look),
         charts.cost_curves(curve, {"a": look.accent}, look, currency="USD", crossings=[(2, "b is cheaper than a")]),
         charts.budget_use(budget, look, currency="USD"),
         charts.placement(
