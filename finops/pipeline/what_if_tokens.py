@@ -181,19 +181,22 @@ def _cached(usage: Usage, rows: pl.DataFrame, lever: CacheRate) -> tuple[pl.Data
 def _switched(usage: Usage, rows: pl.DataFrame, lever: ModelSwitch) -> tuple[pl.DataFrame, list[str]]:
     """The lever's share of each row at the other model's prices.
 
-    Where the other model has no price for cached input, all its input is uncached; where it has none for the tier, the
-    standard one's.
+    Where the other model has no price for cache writes they are plain input, where it has none for cached input all
+    its input is, and where it has none for the tier, the standard one's counts.
     """
     zero, ratio = pl.lit(0, MONEY), lever.token_ratio
     scaled = [(pl.col(name).cast(pl.Float64) * ratio).round(0).cast(MONEY).alias(name) for name in _COUNTS.values()]
     there = rows.with_columns(pl.lit(plain(lever.to)).alias("model"), *scaled)
+    writes = [(pl.col(_U) + pl.col(_W)).alias(_U), zero.alias(_W)]
     in_full = [pl.sum_horizontal(_INPUT).alias(_U), zero.alias(_R), zero.alias(_W)]
-    standard = [pl.lit("standard").alias("service_tier")]
+    standard = pl.lit("standard").alias("service_tier")
     costs, said = usage.priced(there), []
     for change, words in (
+        (writes, "has no price for cache writes: they are plain input"),
         (in_full, "has no price for cached input: all of it is priced in full"),
-        (standard, "has no price for the service tier: the standard one is taken"),
-        ([*in_full, *standard], "has neither a price for the tier nor for cached input: standard, in full"),
+        ([standard], "has no price for the service tier: the standard one is taken"),
+        ([*writes, standard], "has neither a price for the tier nor for cache writes: standard, as plain input"),
+        ([*in_full, standard], "has neither a price for the tier nor for cached input: standard, in full"),
     ):
         missing = costs["book_cost"].is_null()
         if not missing.any():

@@ -67,7 +67,7 @@ def evaluate(config: Config, lake: Lake, inputs: WhatIf) -> Outcome:
     amounts = {n: lever for n, lever in enumerate(inputs.levers) if isinstance(lever, Amount)}
     booked = {n: frozenset(_pinned(lever, groupings)) & names for n, lever in amounts.items()}
     ratios, notes = _repriced(config, lake, inputs, start, cutoff)
-    notes = [*_shares(inputs, cells, groupings, names, period_name(start, cutoff)), *notes]
+    notes = [*_shares(inputs, cells, groupings, names, period_name(start, cutoff)), *notes, *_too_late(inputs, frozen)]
     rows, parts = what_if(frozen, cells, inputs.levers, repriced=ratios, booked=booked)
     period = pl.col(DATE).dt.strftime("%Y-%m").alias("period")
     dated = rows.with_columns(period)
@@ -220,6 +220,13 @@ def _shares(
         elif not own or isinstance(lever, CacheRate | ModelSwitch):
             found.append(f"Lever {number + 1} moves {percent(share)} of AI spend: its share in {window}.")
     return found
+
+
+def _too_late(inputs: WhatIf, frozen: pl.DataFrame) -> list[str]:
+    """What is said of levers that begin after the last day of the forecast."""
+    last: date = frozen[DATE].max()  # type: ignore[assignment]
+    late = [number for number, lever in enumerate(inputs.levers, 1) if lever.start > last]
+    return [f"Lever {number} begins after {last}, where the forecast ends, so it changes nothing." for number in late]
 
 
 # -------------------------------------------------------------------------------------------------------------- result

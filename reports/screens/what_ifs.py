@@ -200,7 +200,7 @@ def _beside(page: Page, other: Saved, outcome: Outcome) -> None:
     st.markdown(f"##### Above beside {other.title}")
     words = pl.when("same").then(pl.lit("the same")).otherwise(pl.lit("differs")).alias("same")
     parts.table(
-        inputs.with_columns(words), key="what_if_inputs", file="what_if_inputs.csv",
+        inputs.select("lever", words, log.FIRST, log.SECOND), key="what_if_inputs", file="what_if_inputs.csv",
         names={log.FIRST: named, log.SECOND: other.title, "same": ""},
     )  # fmt: skip
     series = st.session_state.get(SERIES) or TOTAL

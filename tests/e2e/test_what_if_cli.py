@@ -108,6 +108,14 @@ def test_a_whole_month_of_no_change_is_the_forecast(finops: Run, search: Path) -
     assert (months[-1]["period"], months[-1]["days"]) == ("2027-01", 29)
 
 
+def test_a_lever_beyond_the_forecast_is_said(finops: Run, search: Path) -> None:
+    """It changes nothing, and the note says why."""
+    search.write_text(SEARCH.replace("from = 2027-01-01", "from = 2028-01-01"))
+    shown = json.loads(finops("what-if", "show", search))
+    assert "Lever 2 begins after 2027-01-29, where the forecast ends, so it changes nothing." in shown["notes"]
+    assert [Decimal(lever["amount"]) for lever in shown["levers"] if lever["lever"] == 2] == [0]
+
+
 def test_saving_keeps_author_inputs_and_versions(finops: Run, search: Path, company: Path) -> None:
     """The same inputs in another order write nothing; other ones are version 2; both can be shown and compared."""
     first = json.loads(finops("what-if", "save", search, "--by", "Ada"))

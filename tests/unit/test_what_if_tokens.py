@@ -17,6 +17,7 @@ DAY = date(2026, 11, 18)
 PRICES: dict[str, dict[str, float]] = {
     "big": {"uncached_input": 10, "cache_read": 1, "output": 30},
     "small": {"uncached_input": 2, "cache_read": 0.5, "output": 6},
+    "writer": {"uncached_input": 10, "cache_read": 1, "cache_write": 12.5, "output": 30},
     "plain": {"uncached_input": 4, "output": 12},
 }
 """USD a million tokens; `plain` has no price for cached input."""
@@ -97,6 +98,14 @@ def test_a_switch_to_a_model_without_cached_input_pays_it_in_full() -> None:
     found = reprice(usage(*BIG), lever(kind="model_switch", model="big", to="plain"))
     assert found.ratio == pytest.approx(52 / 112)
     assert "plain has no price for cached input" in found.notes[0]
+
+
+def test_a_switch_to_a_model_without_a_price_for_cache_writes_takes_them_as_input() -> None:
+    """Written 4 M at 2 as input, read 6 M at 0.5: 11 instead of 56."""
+    rows = (("writer", "cache_write", 4, 50), ("writer", "cache_read", 6, 6))
+    found = reprice(usage(*rows), lever(kind="model_switch", model="writer", to="small"))
+    assert found.ratio == pytest.approx(11 / 56)
+    assert "small has no price for cache writes" in found.notes[0]
 
 
 def test_a_switch_leaves_other_models_and_other_teams() -> None:
