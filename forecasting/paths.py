@@ -22,25 +22,26 @@ from forecasting.bursts import is_intermittent
 from forecasting.fits import Fitted
 from forecasting.intervals import OFFSETS_DAYS, QUANTILES, quantiles, reach_of
 from forecasting.method import DEFAULT, HISTORY_DAYS, Path
-from forecasting.series import DATE, SERIES, DailySeries, Floats
+from forecasting.series import DATE, LEVELS, SERIES, DailySeries, Floats
 
 PATHS: Final = 400
 WINDOWS_DAYS: Final = (7, 14, 28, 56, 84)
 """Totals of so many days, from the first one ahead, calibrate how errors go together."""
-LEVELS: Final = np.linspace(0, 0.9, 19)
+LEVEL_SHARES: Final = np.linspace(0, 0.9, 19)
 PERSISTENCES: Final = np.array([0, 0.2, 0.4, 0.6, 0.8])
 PRIOR_WEIGHT: Final = 10
 """The prior counts as much as this many past fits, so that one series does not decide."""
 CALIBRATION_VALUES: Final = 200
+"""Values of a day that past days are told among: fewer than courses, for speed."""
 MOST_LIFT: Final = 2.0
+"""How far values above p975 may be lifted to bring a day to its mean, in distances of p975 from p50."""
 BENDS: Final = np.geomspace(1 / 8, 8, 41)
 """How far values between two quantiles may lean to one of them, to bring a day to its mean."""
 
 TOTALS: Final = {"period": pl.String(), "mean": pl.Float64(), **dict.fromkeys(QUANTILES, pl.Float64())}
 
 _NORMAL = NormalDist()
-_LEVELS_OF: Final = {"p025": 0.025, "p05": 0.05, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p95": 0.95, "p975": 0.975}
-_KNOTS: Final = np.array([_NORMAL.inv_cdf(_LEVELS_OF[name]) for name in QUANTILES])
+_KNOTS: Final = np.array([_NORMAL.inv_cdf(LEVELS[name]) for name in QUANTILES])
 _MEDIAN: Final = list(QUANTILES).index("p50")
 _CENTRAL_COVERAGE: Final = 0.8
 _CENTRAL_REACH: Final = _NORMAL.inv_cdf((1 + _CENTRAL_COVERAGE) / 2)
@@ -132,14 +133,14 @@ def dependence_of(
     past = _past_of(portfolio, model, gaps, dict(newest))
     if not past:
         return PRIOR
-    misses = np.zeros((len(LEVELS), len(PERSISTENCES)))
+    misses = np.zeros((len(LEVEL_SHARES), len(PERSISTENCES)))
     for days in WINDOWS_DAYS:
         ratios = [_ratios(one, days) for one in past if days <= len(one.scores)]
         if ratios:
             reach = np.quantile(np.abs(ratios), _CENTRAL_COVERAGE, axis=0)
             misses += len(ratios) * np.log(reach.clip(0.01) / _CENTRAL_REACH) ** 2
     level, persistence = np.unravel_index(np.argmin(misses), misses.shape)
-    found = np.array([LEVELS[level], PERSISTENCES[persistence], _common(past)])
+    found = np.array([LEVEL_SHARES[level], PERSISTENCES[persistence], _common(past)])
     prior = np.array([PRIOR.level, PRIOR.persistence, PRIOR.common])
     return Dependence(*map(float, (len(past) * found + PRIOR_WEIGHT * prior) / (len(past) + PRIOR_WEIGHT)))
 
@@ -173,13 +174,13 @@ def _scores(actual: Floats, values: Floats) -> Floats:
 
 
 def _ratios(past: _Past, days: int) -> Floats:
-    """The error of a total of so many days over its expected deviation, for each of LEVELS x PERSISTENCES."""
+    """The error of a total of so many days over its expected deviation, for each of LEVEL_SHARES x PERSISTENCES."""
     weights, growth = past.weights[:days], past.growth[:days]
     root = weights / np.sqrt(growth)
     later = np.cumsum(root[::-1])[::-1]
     wander = float((np.diff(growth, prepend=1.0) * later**2).sum())
     own = np.array([root @ ties[:days, :days] @ root for ties in _ties()])
-    variance = LEVELS[:, None] * later[0] ** 2 + wander + np.outer(1 - LEVELS, own)
+    variance = LEVEL_SHARES[:, None] * later[0] ** 2 + wander + np.outer(1 - LEVEL_SHARES, own)
     error = float((past.scores[:days] * weights).sum())
     found: Floats = np.divide(error, np.sqrt(variance), out=np.zeros(variance.shape), where=variance > 0)
     return found
@@ -289,5 +290,5 @@ def periods_of(day: date) -> tuple[str, str, str]:
 
 def summary(total: Floats) -> dict[str, float]:
     """The mean and p025 .. p975 of sampled totals."""
-    found = np.quantile(total, [_LEVELS_OF[name] for name in QUANTILES])
+    found = np.quantile(total, [LEVELS[name] for name in QUANTILES])
     return {"mean": float(total.mean()), **dict(zip(QUANTILES, map(float, found), strict=True))}
