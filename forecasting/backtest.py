@@ -31,8 +31,10 @@ from forecasting.series import DATE, MODEL, SERIES, DailySeries, Refusal, read_s
 STEP_DAYS: Final = 26
 """Days between origins: no multiple of a week or a month, so that origins fall on different weekdays and month days."""
 EARLIER_STEPS: Final = 3
-"""Fits before each origin that calibrate its bands; neighbouring origins share them."""
-BATCH_SERIES: Final = 500
+"""Fits before each origin that calibrate its bands; neighbouring origins share them ..."""
+ADDED_STEPS: Final = 2
+"""... and so many are made before the oldest origin, of the default alone."""
+BATCH_SERIES: Final = 200
 """So many series at a time are held against what came, day by day; of the others only sums are kept."""
 POOLED: Final = "(all)"
 ORIGIN: Final = "origin"
@@ -106,7 +108,7 @@ def backtest_task(series: DailySeries, *, horizon: int, origins: int) -> Task | 
     lengths = origin_lengths(series, horizon=horizon, origins=origins)
     if not lengths:
         return None
-    earlier = [length - STEP_DAYS * back for length in lengths for back in range(1, EARLIER_STEPS + 1)]
+    earlier = [min(lengths) - STEP_DAYS * back for back in range(1, ADDED_STEPS + 1)]
     return Task(series, horizon, usable_cutoffs(series, [*lengths, *earlier]), compared=lengths)
 
 
