@@ -68,6 +68,9 @@ def test_json_is_one_document_that_says_what_fell_back_and_what_was_refused(fino
     document = json.loads(finops("forecast", *arguments, form="json"))
     assert len(document["rows"]) == 6
     assert document["fallbacks"] == {"ads": "median_14 (short history)"}
+    assert document["trust"]["ads"]["grade"] == "do not rely on it"
+    assert "only 10 days are known" in document["trust"]["ads"]["reasons"]
+    assert document["trust"]["search"] == {"grade": "good", "reasons": []}
     assert document["refused"][0]["series"] == "twice"
     assert "more than once" in document["refused"][0]["reason"]
 
@@ -90,6 +93,8 @@ def test_backtest_shows_every_model_and_the_pool(finops: Run, tmp_path: Path) ->
     assert {row["series"] for row in document["rows"]} == {"search"}
     assert document["chosen"] == "prophet_robust_level"
     assert document["refused"] == [{"series": "ads", "reason": "too short for a backtest 7 days ahead"}]
+    ahead = {row["days_ahead"] for row in document["pooled_by_days_ahead"]}
+    assert ahead == {row["days_ahead"] for row in document["by_days_ahead"]} == {"1-7", "month end", "quarter end"}
     figures = {row["model"]: row for row in document["pooled"]}
     assert figures["prophet_robust_level"]["wape"] < figures["run_rate_30"]["wape"]
 
