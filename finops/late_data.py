@@ -18,8 +18,8 @@ LEAST_SHARE: Final = 0.3
 """Of a day that usually shows less than this too little is known to complete it ..."""
 WIDEST: Final = 0.25
 """... nor of one whose final cost scatters more than this to one side, nine times of ten (as a logarithm)."""
-FULL_SHARE: Final = 0.98
-"""A day that usually shows this much is taken as it is."""
+FULL_SHARE: Final = 0.95
+"""A day that usually shows this much is taken as billed in full."""
 USUAL_RATIO: Final = 0.5
 """A day with a smaller share of the charges that are usual at its age is later than usual, or a fall: not completed."""
 ONLY_GROWS: Final = 0.999

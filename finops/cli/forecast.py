@@ -253,13 +253,14 @@ def _lake_input(current: Session, by: str, where: list[str], cost: str) -> _Inpu
             expected="daily cost to forecast",
             next_step="widen --where" if where else "`finops demo`, or `finops ingest --connector NAME --file PATH`",
         )
-    first, last = min(history.cutoffs.values()), max(history.cutoffs.values())
-    span = f"{first}" if first == last else f"days from {first} to {last}, by series"
-    current.say(f"Billed in full to {span}: each forecast starts on the day after.")
     series, refused = read_series(history.rows.select(SERIES, DATE, VALUE))
     selection = Selection(tuple(names), conditions(where), cost, None)
     past = Past(current.lake, selection, [names])
     recent = completed(past, series, [history])
+    (history,) = recent.histories
+    first, last = min(history.cutoffs.values()), max(history.cutoffs.values())
+    span = f"{first}" if first == last else f"days from {first} to {last}, by series"
+    current.say(f"Billed in full to {span}: each forecast starts on the day after.")
     series = with_known(current.config, current.lake, recent.series, selection=selection, groupings=[names])
     about = {
         "cost": cost,

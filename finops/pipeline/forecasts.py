@@ -67,6 +67,7 @@ def refresh(config: Config, lake: Lake, *, say: Callable[[str], None]) -> Foreca
     say(f"Forecasting {len(series)} series {settings.horizon_days} days ahead")
     past = Past(lake, ai_selection(config, settings.groupings, settings.cost), ((), *settings.groupings))
     recent = completed(past, series, histories.values())
+    histories = dict(zip(histories, recent.histories, strict=True))
     known = with_known(config, lake, recent.series, selection=past.selection, groupings=past.groupings)
     tasks = as_it_stood(past, [_task(one, settings.horizon_days, settings.origins) for one in known])
     cache, workers, scheduler = FitCache(config.cache / FITS), config.execution.workers, config.execution.scheduler

@@ -1,6 +1,6 @@
 """Recent days of the lake's series that are billed in part, completed by how late their sources' cost came so far."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -21,15 +21,20 @@ BILLED_IN_PART: Final = "billed_in_part"
 """The model of a row that is a day after the cutoff of which a part is billed."""
 USUAL_DAYS: Final = 28
 """A part of a series that cost nothing in so many days before its cutoff need not cost anything on a late day."""
+_DAY: Final = timedelta(days=1)
 _SOURCE: Final = pl.col(s.SOURCE_ID).alias(late.SOURCE)
 _MONEY: Final = pl.col(s.BILLING_CURRENCY).alias(CURRENCY)
 
 
 @dataclass(frozen=True)
 class Completed:
-    """Series whose last days are estimated where that can be told; those after each cutoff are also forecast rows."""
+    """Series whose last days are estimated where that can be told, and these days as forecast rows.
+
+    histories: as they were given, each series to the last day that is billed in full by its sources' lags, too.
+    """
 
     series: tuple[DailySeries, ...] = ()
+    histories: tuple[History, ...] = ()
     rows: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=OUTPUT))
 
     def before(self, forecast: pl.DataFrame) -> pl.DataFrame:
@@ -44,16 +49,28 @@ def completed(past: Past, series: Sequence[DailySeries], histories: Iterable[His
     """The series with their recent days as they are expected to become; histories: one for each grouping of `past`.
 
     Only days that lie at the end are touched: those after the cutoff, up to the first that cannot be told, and those
-    before it that their source usually shows less than late_data.FULL_SHARE of at their age.
+    before it from the first that a source usually shows less than late_data.FULL_SHARE of at its age: a day with most
+    of its charges, but not yet with its cost. There the cutoff moves back to the day before.
     """
-    lags = Lags(past)
+    given, lags = tuple(histories), Lags(past)
     if lags.curves.is_empty():
-        return Completed(tuple(series))
-    found = pl.concat([lags.days(by, one) for by, one in zip(past.groupings, histories, strict=True)])
+        return Completed(tuple(series), given)
+    found = pl.concat([lags.days(by, one) for by, one in zip(past.groupings, given, strict=True)])
     by_name = {str(name): part for (name,), part in found.group_by([SERIES], maintain_order=True)}
     longer = tuple(_longer(one, by_name[one.name]) if one.name in by_name else one for one in series)
-    after = found.filter(pl.col("is_late"), pl.col(SERIES).is_in([one.name for one in series]))
-    return Completed(longer, after.with_columns(pl.lit(BILLED_IN_PART).alias(MODEL)).select(*OUTPUT))
+    rows = found.filter(pl.col(SERIES).is_in([one.name for one in series])).with_columns(
+        pl.lit(BILLED_IN_PART).alias(MODEL)
+    )
+    return Completed(longer, tuple(_until(one, by_name) for one in given), rows.select(*OUTPUT))
+
+
+def _until(history: History, estimated: Mapping[str, pl.DataFrame]) -> History:
+    """A history without the days from the first on that is estimated."""
+    first = {name: min(cutoff + _DAY, *estimated[name][DATE]) if name in estimated else cutoff + _DAY
+             for name, cutoff in history.cutoffs.items()}  # fmt: skip
+    is_billed = pl.col(DATE) < pl.col(SERIES).replace_strict(first, return_dtype=pl.Date())
+    cutoffs = {name: day - _DAY for name, day in first.items()}
+    return replace(history, rows=history.rows.filter(is_billed), cutoffs=cutoffs)
 
 
 def _longer(series: DailySeries, days: pl.DataFrame) -> DailySeries:
@@ -81,16 +98,12 @@ class Lags:
         return late.lag_curves(self._by_source)
 
     def days(self, by: Sequence[str], history: History) -> pl.DataFrame:
-        """The days of a grouping's series that are estimated: `series, date, is_late, mean` and quantiles.
-
-        is_late: after the series' cutoff.
-        """
+        """The days of a grouping's series from the first on that is estimated: `series, date, mean` and quantiles."""
         main_currency = self._past.selection.main_currency
         own = _added(self._seen, series_name(keys_of(by), main_currency).alias(SERIES), _SOURCE, _MONEY)
         parts = self._late(named(self._newest_cost, by, main_currency), history)
         found = late.completed(parts, self.curves, late.scatter(own, self.curves, SERIES), self._scatter)
-        cutoff = pl.col(SERIES).replace_strict(history.cutoffs, return_dtype=pl.Date())
-        return found.filter("is_estimated").with_columns(is_late=pl.col(DATE) > cutoff)
+        return found.filter(pl.col("is_estimated").cum_max().over(SERIES, order_by=DATE))
 
     def _late(self, recent: pl.DataFrame, history: History) -> pl.DataFrame:
         """The last days of every series in each of its running sources, as late_data.completed takes them."""

@@ -72,33 +72,37 @@ def loaded(simulated: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Lake
     return Lake.of(load_config(home))
 
 
-def complete(lake: Lake) -> tuple[Completed, History]:
-    """The total, completed."""
+def complete(lake: Lake) -> tuple[Completed, list[History]]:
+    """The total, completed, and its history as it was without a lag curve."""
     history = daily_series(lake)
     series, _ = read_series(history.rows.select(SERIES, DATE, pl.col(VALUE).cast(pl.Float64)))
-    return completed(Past(lake, Selection((), {}, "effective", None), [()]), series, [history]), history
+    return completed(Past(lake, Selection((), {}, "effective", None), [()]), series, [history]), [history]
 
 
 def test_days_that_are_billed_in_part_are_completed_by_the_measured_lag(loaded: Lake) -> None:
     """The newest day shows a third, the one before two thirds: the fit sees both near what they come to, marked."""
-    done, history = complete(loaded)
+    done, (before,) = complete(loaded)
     newest = FIRST_LOAD + LOADS - 1
-    assert history.cutoffs[TOTAL] == day(newest - 1), "a day with half of its charges is taken as billed"
+    assert before.cutoffs[TOTAL] == day(newest - 1), "a day with half of its charges counts as billed without a lag"
+    (history,) = done.histories
+    assert history.cutoffs[TOTAL] == history.rows[DATE].max() == day(newest - 2)
     (series,) = done.series
     assert series.end == day(newest)
     assert series.values[-2:] == pytest.approx([cost_of(newest - 1), cost_of(newest)], rel=0.1)
-    assert series.estimated == 3
-    assert np.isnan(series.billed[-3:]).all()
-    (row,) = done.rows.to_dicts()
-    assert (row[DATE], row["model"]) == (day(newest), BILLED_IN_PART)
-    seen = float(shown(newest)[-1][s.EFFECTIVE_COST])  # type: ignore[arg-type]
-    assert seen <= row["p025"] < row["p10"] < row["mean"] == row["p50"] < row["p90"] < row["p975"]
+    assert series.estimated == 2
+    assert np.isnan(series.billed[-2:]).all()
+    assert [(row[DATE], row["model"]) for row in done.rows.to_dicts()] == [
+        (day(newest - 1), BILLED_IN_PART), (day(newest), BILLED_IN_PART)
+    ]  # fmt: skip
+    for row, charged in zip(done.rows.to_dicts(), shown(newest)[-2:], strict=True):
+        seen = float(charged[s.EFFECTIVE_COST])  # type: ignore[arg-type]
+        assert seen <= row["p025"] < row["p10"] < row["mean"] == row["p50"] < row["p90"] < row["p975"]
 
 
 def test_an_early_lake_completes_nothing(loaded: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twelve loads tell of no age ten settled days: the days stay out, as without a lag curve."""
     monkeypatch.setattr(loads, "KEPT_LOADS", 12)
-    done, history = complete(loaded)
+    done, (history,) = complete(loaded)
     assert done.rows.is_empty()
     assert [one.estimated for one in done.series] == [0]
     assert done.series[0].end == history.cutoffs[TOTAL]
@@ -114,10 +118,9 @@ def test_an_early_lake_completes_nothing(loaded: Lake, monkeypatch: pytest.Monke
 def test_a_day_that_is_later_than_usual_is_left_out(loaded: Lake, load: list[Row], reason: str) -> None:
     """Far fewer charges than are usual at that age may be a late delivery: such a day is not taken for a drop."""
     fill(loaded, load, command="ingest aws")
-    done, history = complete(loaded)
-    assert done.rows.is_empty(), reason
-    assert done.series[0].end == history.cutoffs[TOTAL] == day(FIRST_LOAD + LOADS - 2)
-    assert done.series[0].values[-1] > 0.85 * cost_of(FIRST_LOAD + LOADS - 2)
+    (series,), newest = complete(loaded)[0].series, FIRST_LOAD + LOADS - 1
+    assert series.end == day(newest - 1), reason
+    assert series.values[-1] > 0.85 * cost_of(newest - 1), "the day before is completed"
 
 
 def test_a_fall_in_usage_is_followed(loaded: Lake) -> None:
@@ -148,14 +151,16 @@ def test_a_run_freezes_completed_days_before_its_forecast(config: Config, loaded
     settings = config.forecast.model_copy(update={"horizon_days": 45, "groupings": (), "origins": 1})
     made = refresh(config.model_copy(update={"forecast": settings}), loaded, say=lambda _: None)
     frozen = loaded.scan("forecasts").filter(pl.col(SERIES) == TOTAL).sort(DATE).collect()
-    assert made.cutoff == frozen["cutoff"][0] == day(FIRST_LOAD + LOADS - 2)
-    assert frozen[DATE].to_list() == [day(FIRST_LOAD + LOADS - 1 + k) for k in range(45)]
-    assert (frozen["model"] == BILLED_IN_PART).to_list() == [True] + [False] * 44
-    assert frozen["mean"][:1].to_list() == pytest.approx([cost_of(FIRST_LOAD + LOADS - 1)], rel=0.1)
+    newest = FIRST_LOAD + LOADS - 1
+    assert made.cutoff == frozen["cutoff"][0] == day(newest - 2)
+    assert frozen[DATE].to_list() == [day(newest - 1 + k) for k in range(45)]
+    assert (frozen["model"] == BILLED_IN_PART).to_list() == [True] * 2 + [False] * 43
+    assert frozen["mean"][:2].to_list() == pytest.approx([cost_of(newest - 1), cost_of(newest)], rel=0.1)
     landing = month_landing(config, loaded).filter(pl.col(SERIES) == TOTAL, pl.col("period") == "2026-10")
     rest = float(frozen.filter(pl.col(DATE) < day(92))["mean"].sum())
     (row,) = landing.to_dicts()
     assert float(row["landing"]) == pytest.approx(float(row["actual"]) + rest, abs=0.02)
+    assert float(row["landing"]) == pytest.approx(sum(cost_of(k) for k in range(61, 92)), rel=0.02)
 
 
 def test_the_command_line_shows_completed_days_and_says_so(
@@ -166,9 +171,10 @@ def test_the_command_line_shows_completed_days_and_says_so(
     assert run(["--home", str(home), "--format", "json", "forecast", "--horizon", "3"]) == 0
     printed = capsys.readouterr()
     document = json.loads(printed.out)
-    assert [row["model"] == BILLED_IN_PART for row in document["rows"]] == [True, False, False]
-    assert [row["date"] for row in document["rows"]] == [str(day(newest + k)) for k in range(3)]
-    assert f"total: the day to {day(newest)} is billed in part" in printed.err
+    assert [row["model"] == BILLED_IN_PART for row in document["rows"]] == [True, True, False]
+    assert [row["date"] for row in document["rows"]] == [str(day(newest - 1 + k)) for k in range(3)]
+    assert document["cutoffs"] == {TOTAL: str(day(newest - 2))}
+    assert f"total: 2 days to {day(newest)} are billed in part" in printed.err
     assert document["as_it_stood_from"] == str(day(FIRST_LOAD - 1))
 
 
