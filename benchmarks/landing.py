@@ -30,6 +30,8 @@ EACH_KIND = 4
 PORTFOLIOS = 7
 BUDGETS = (0.02, 0.05, 0.15, 0.3)
 """A budget is exp(normal) of one of these sizes times what the month lands at by the mean of the last 28 days."""
+BUDGETS_EACH = 10
+"""Each scope-month is held against so many, so that its odds are tried where they are neither sure nor void."""
 LEAST_MEMBERS = 100
 """A bin with fewer scope-months is printed, and not judged."""
 
@@ -119,12 +121,13 @@ def portfolio(seed: int, *, each: int = EACH_KIND, days: int = DAYS) -> list[Dai
 # ------------------------------------------------------------------------------------------------------- scope-months
 @dataclass(frozen=True)
 class Landing:
-    """A month of a scope from one origin: how likely it passed its budget, whether it did, and where it came.
+    """A month of a scope from one origin and a budget: how likely it is passed, whether it was, and where it came.
 
     basis: whether the courses are of the forecast, or blocks of the scope's own past.
     """
 
     basis: str
+    scope_month: str
     kind: str
     lead_days: int
     probability: float
@@ -180,31 +183,37 @@ def _months(
         known = series.values[of_month[of_month < origin]].sum()
         totals = known + paths[:, ahead - origin].sum(axis=1)
         truth = series.values[of_month].sum()
-        budget = (known + rate * len(ahead)) * np.exp(random.normal(0, random.choice(BUDGETS)))
         low, high = np.quantile(totals, [0.1, 0.9])
-        yield Landing(
-            basis=basis,
-            kind=series.name.split("/")[1],
-            lead_days=len(ahead),
-            probability=float((totals > budget).mean()),
-            over=bool(truth > budget),
-            position=float((totals < truth).mean()),
-            width=float((high - low) / truth),
-        )
+        for size in random.choice(BUDGETS, BUDGETS_EACH):
+            budget = (known + rate * len(ahead)) * np.exp(random.normal(0, size))
+            yield Landing(
+                basis=basis,
+                scope_month=f"{series.name} {origin} {month}",
+                kind=series.name.split("/")[1],
+                lead_days=len(ahead),
+                probability=float((totals > budget).mean()),
+                over=bool(truth > budget),
+                position=float((totals < truth).mean()),
+                width=float((high - low) / truth),
+            )
 
 
 def reliability(found: pl.DataFrame) -> pl.DataFrame:
-    """Ten bins of predicted probability: members, mean prediction, share that was over, difference, standard error."""
+    """Ten bins of predicted probability: members, mean prediction, share that was over, difference, standard error.
+
+    scope_months: so many have a budget in the bin; the error is of so many independent ones.
+    """
     bins = (pl.col("probability") * 10).floor().clip(0, 9).cast(pl.Int64).alias("bin")
-    share = pl.col("over").mean()
+    share, months = pl.col("over").mean(), pl.col("scope_month").n_unique()
     return (
         found.group_by(bins)
         .agg(
-            n=pl.len(),
+            scope_months=months,
+            budgets=pl.len(),
             predicted=pl.col("probability").mean(),
             came=share,
             difference=share - pl.col("probability").mean(),
-            standard_error=(share * (1 - share) / pl.len()).sqrt(),
+            standard_error=(share * (1 - share) / months).sqrt(),
         )
         .sort("bin")
     )
@@ -229,9 +238,11 @@ def run() -> None:
     bands = (inside.alias("coverage80"), (pl.col("position") < 0.1).mean().alias("below10"), pl.col("width").median())
     for (basis,), part in found.group_by(["basis"], maintain_order=True):
         curve = reliability(part)
-        judged = curve.filter(pl.col("n") >= LEAST_MEMBERS)
-        print(f"-- {basis}: {part.height:,} scope-months, {PATHS} courses each")
+        judged = curve.filter(pl.col("scope_months") >= LEAST_MEMBERS)
+        print(
+            f"-- {basis}: {part['scope_month'].n_unique():,} scope-months, {PATHS} courses, {BUDGETS_EACH} budgets each"
+        )
         with pl.Config(tbl_rows=-1, float_precision=3, tbl_hide_dataframe_shape=True):
-            print(curve, part.group_by("kind").agg(pl.len(), *bands).sort("kind"), part.select(*bands), sep="\n")
+            print(curve, part.group_by("kind").agg(*bands).sort("kind"), part.select(*bands), sep="\n")
         print(f"largest difference of a bin of {LEAST_MEMBERS} or more: {judged['difference'].abs().max():.3f}")
     print(f"{took:.0f} s on {usable_cores()} cores")
