@@ -21,6 +21,8 @@ INPUT: Final = {SERIES: pl.String(), DATE: pl.Date(), VALUE: pl.Float64()}
 
 LONGEST_DAYS: Final = 20_000
 """A span beyond this (55 years) is a mistyped date, not a history."""
+UNCHANGED_RATIO: Final = 0.01
+"""A value that differs by less from what it was is not restated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,11 +77,21 @@ class DailySeries:
         for then in vintages:
             values = then.values[: max(0, (last - then.start).days + 1)]
             if then.end >= last and not np.isnan(values).all():
-                volume = _moved(self.volume, (then.start - self.start).days, len(values))
+                volume = self._volume_of(values, (then.start - self.start).days)
                 return replace(self, start=then.start, values=values, vintages=(), estimated=0, volume=volume)
         volume = None if self.volume is None else self.volume[:length]
         estimated = max(0, self.estimated - (len(self.values) - length))
         return replace(self, values=self.values[:length], vintages=(), estimated=estimated, volume=volume)
+
+    def _volume_of(self, values: Floats, days: int) -> Floats | None:
+        """The volume of values that stood so many days after the series' start; missing on restated days.
+
+        What was restated was restated with its volume, which nobody knew then.
+        """
+        if self.volume is None:
+            return None
+        now, volume = (_moved(of, days, len(values)) for of in (self.values, self.volume))
+        return np.where(np.isclose(values, now, rtol=UNCHANGED_RATIO), volume, np.nan)
 
     def came(self, cutoff: int, days: int, *, known: int) -> Floats:
         """What was billed on `days` days from `cutoff` on, as it stood when `known` days were; the rest is missing."""
@@ -95,12 +107,10 @@ class DailySeries:
         return replace(self, start=self.start + timedelta(days=dropped), values=self.values[dropped:], volume=volume)
 
 
-def _moved(volume: Floats | None, days: int, length: int) -> Floats | None:
-    """A series' volume of `length` days that begin so many days after its own; missing before them."""
-    if volume is None:
-        return None
+def _moved(values: Floats, days: int, length: int) -> Floats:
+    """`length` days of values, so many days after their first; missing before them."""
     before = np.full(max(0, -days), np.nan)
-    return np.concatenate([before, volume[max(0, days) :]])[:length]
+    return np.concatenate([before, values[max(0, days) :]])[:length]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import polars as pl
 from finops import schema as s
 from finops.config import Config
 from finops.config import Event as Stated
-from finops.pipeline.histories import CURRENCY, Selection, series_name
+from finops.pipeline.histories import Selection, series_name
 from finops.scope import NONE
 from finops.store import Lake
 from forecasting.events import Event
@@ -50,10 +50,10 @@ def with_known(
         keys = {word: pl.col(column(word)).cast(pl.String).fill_null(NONE) for word in dict.fromkeys(by)}
         named = facts.with_columns(series_name(keys, selection.main_currency).alias(SERIES))
         mine = named.filter(pl.col(SERIES).is_in(list(known)))
-        values = mine.select(SERIES, pl.col(s.BILLING_CURRENCY).alias(CURRENCY), **keys).unique(SERIES)
-        for row in values.iter_rows(named=True):
-            one, rows = known[row[SERIES]], mine.filter(pl.col(SERIES) == row[SERIES])
-            about = _About(one, rows, {word: row[word] for word in keys}, row[CURRENCY] == config.company.currency)
+        for rows in mine.partition_by(SERIES):
+            one, first = known[rows[SERIES][0]], rows.head(1)
+            values = {word: str(first.select(value).item()) for word, value in keys.items()}
+            about = _About(one, rows, values, first[s.BILLING_CURRENCY][0] == config.company.currency)
             events = tuple(about.events(config.events, lake, selection))
             known[one.name] = replace(one, events=events, volume=_volume(one, rows))
     return [known[one.name] for one in series]

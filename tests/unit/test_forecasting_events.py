@@ -212,6 +212,14 @@ def test_a_volume_is_laid_beside_its_days() -> None:
     np.testing.assert_array_equal(with_volume(one, used).volume, [2.0, 3.0, 4.0, np.nan, np.nan])
 
 
+def test_a_vintage_has_no_volume_where_it_was_restated() -> None:
+    """The volume is of the cost as it is now: on days that cost another amount then, nobody knew it."""
+    then = series(np.array([10.0, 20.0, 20.0]))
+    now = replace(series(np.array([10.0, 20.1, 30.0, 40.0]), volume=np.arange(1.0, 5.0)), vintages=(then,))
+    np.testing.assert_array_equal(now.known_at(3).volume, [1, 2, np.nan])
+    np.testing.assert_array_equal(now.known_at(4).volume, [1, 2, 3, 4])
+
+
 def test_a_later_volume_and_a_later_event_change_no_past_fit() -> None:
     """What was used after a cutoff, and what was announced after it, is not in a fit of that day."""
     used = weekly(160, noise=0.1)
