@@ -24,7 +24,7 @@ LONGEST_LOAD_STEP: Final = DAY // 2
 """Seconds: a longer step has no course of the day that could be learned."""
 CALM, DAILY_CALM = 0.8, 0.7
 """Below this part of the alarm line a row is calm again ..."""
-CALM_DAYS, DAILY_CALM_DAYS = 0.25, 7
+CALM_DAYS, DAILY_CALM_DAYS = 0.1, 7
 """... and after so many days of calm the next anomaly is a new one."""
 GRAVER: Final = 2.0
 """A daily anomaly is told again while it lasts when its score is so many times the last one told."""

@@ -3,13 +3,13 @@
 import csv
 import io
 import json
-import math
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from benchmarks.load import raw_score
 from finops import schema as s
 from finops.cli.main import run
 from finops.config import Config
@@ -17,8 +17,6 @@ from finops.pipeline import alerting
 from finops.store import Lake
 from forecasting.anomalies import detect
 from tests.unit.test_anomaly_search import company, times
-
-FALSE_ALARM_COST, PROBATION_RATIO, LONGEST_PROBATION = 0.11, 0.15, 750
 
 
 @pytest.fixture
@@ -104,30 +102,6 @@ def test_public_labelled_series_score_as_promised(shared: Path) -> None:
         at = {stamp: i for i, stamp in enumerate(stamps)}
         places = [(at[first[:19]], at[last[:19]]) for first, last in spans]
         values = rows["value"].cast(pl.Float64).to_numpy()
-        raw += _score(detect(np.array(stamps, dtype="datetime64[s]"), values).flags, places)
+        raw += raw_score(detect(np.array(stamps, dtype="datetime64[s]"), values).flags, places)
         count += len(spans)
     assert 50 * (raw + count) / count >= 75
-
-
-def _score(flags: np.ndarray, spans: list[tuple[int, int]]) -> float:
-    """The raw score of one series: each window's earliest detection, less what false alarms cost."""
-    probation = min(math.floor(PROBATION_RATIO * len(flags)), LONGEST_PROBATION)
-    best, false = [-1.0] * len(spans), 0.0
-    for i in np.flatnonzero(flags):
-        if i < probation:
-            continue
-        window = next((k for k, (first, last) in enumerate(spans) if first <= i <= last), None)
-        before = [(first, last) for first, last in spans if last < i]
-        if window is not None:
-            first, last = spans[window]
-            best[window] = max(best[window], _sigmoid((i - last - 1) / (last - first + 1)) / _sigmoid(-1.0))
-        elif before:
-            first, last = before[-1]
-            false += FALSE_ALARM_COST * _sigmoid((i - last) / (last - first))
-        else:
-            false -= FALSE_ALARM_COST
-    return sum(best) + false
-
-
-def _sigmoid(x: float) -> float:
-    return -1.0 if x > 3 else 2 / (1 + math.exp(5 * x)) - 1

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.load import probation, standard_score
+from benchmarks.load_series import load_series
 from finops.errors import InputError
 from forecasting.anomalies import Detection, alarms, detect, step_of
 from forecasting.files import read_timed
@@ -72,6 +74,48 @@ def test_each_kind_of_a_daily_cost_is_told_soon(kind: str, days: int) -> None:
     found = detect(times(400, minutes=1440), values)
     assert told(found, at, days)
     assert found.flags[:at].sum() == 0
+
+
+def test_a_small_lasting_change_is_told_within_a_day() -> None:
+    """Requests a tenth above what they always were at that time, each row well within the noise, add up."""
+    values = load()
+    values[1500:] += 25
+    found = detect(times(HALF_HOURS), values)
+    assert told(found, 1500, PER_DAY)
+
+
+def test_a_day_without_its_rhythm_is_told_on_that_day() -> None:
+    """A quiet day, as on a holiday, is told although each of its values is a usual one at night."""
+    values = load()
+    day = slice(30 * PER_DAY, 31 * PER_DAY)
+    values[day] = 320 + 0.1 * (values[day] - 320)
+    assert told(detect(times(HALF_HOURS), values), 30 * PER_DAY, PER_DAY)
+
+
+@pytest.mark.parametrize("minutes", [5, 30, 60])
+def test_the_first_days_of_noise_raise_little(minutes: int) -> None:
+    """What becomes known on the second day and in the second week is no anomaly for being the first of its kind."""
+    rows = 9 * 1440 // minutes
+    found = [detect(times(rows, minutes=minutes), load(rows, seed=seed)).flags.sum() for seed in range(4)]
+    assert np.mean(found) <= rows / 300
+
+
+def test_made_series_score_as_promised() -> None:
+    """On series of every kind that the benchmark draws, the standard score stays above that of plain detectors."""
+    series = list(load_series(7, 1))
+    assert standard_score([detect(one.times, one.values).flags for one in series], series) >= 55
+
+
+def test_made_series_are_drawn_the_same_each_time_and_labelled() -> None:
+    """The same seed gives the same rows; windows lie in the series, in order, after its clean start, and apart."""
+    for one, again in zip(load_series(3, 3), load_series(3, 3), strict=True):
+        assert np.array_equal(one.values, again.values)
+        assert np.isfinite(one.values).all()
+        assert (np.diff(one.times) > np.timedelta64(0)).all()
+        edges = [edge for window in one.windows for edge in window]
+        assert edges == sorted(edges)
+        assert all(probation(len(one.values)) < edge < len(one.values) for edge in edges)
+        assert len(one.kinds) == len(one.windows)
 
 
 def test_what_comes_and_goes_is_no_anomaly_each_time() -> None:
