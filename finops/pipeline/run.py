@@ -160,8 +160,9 @@ def _landing(config: Config, lake: Lake) -> Iterator[str]:
     rows = month_landing(config, lake).filter(pl.col("grouping") == TOTAL).sort("period")
     for row in rows.group_by("currency", maintain_order=True).first().to_dicts():
         month = period_name(*month_of(row["period"]))
+        band = "" if row["p10"] is None else f" (80 %: {compact(row['p10'])} to {compact(row['p90'])})"
         yield (
-            f"{month} lands at {compact(row['landing'])} {row['currency']}: {compact(row['actual'])} billed to "
+            f"{month} lands at {compact(row['landing'])} {row['currency']}{band}: {compact(row['actual'])} billed to "
             f"{row['cutoff']:%-d %B}, {compact(row['expected_rest'])} still expected."
         )
 
