@@ -121,7 +121,7 @@ def _odds_words(row: Mapping[str, Any]) -> str:
     """How likely an open budget is passed, and when, in a sentence."""
     if row["over_probability"] is None:
         return ""
-    day = f", as it looks on {row['run_out']}" if row["run_out"] else ""
+    day = f", around {row['run_out']}" if row["run_out"] else ""
     return f" The budget is passed with a probability of {_chance(row['over_probability'])}{day}."
 
 

@@ -88,7 +88,7 @@ def test_budget_alert_says_money_scope_and_next_step() -> None:
 def test_budget_alert_says_how_likely_and_when_the_budget_is_passed() -> None:
     """The probability and the day follow the money; what drawn courses cannot tell from certain is said so."""
     sure = alerts.budget_alerts(status(over_probability=1.0, run_out=date(2026, 10, 24)))[0]
-    assert sure.message.endswith(" The budget is passed with a probability of over 99%, as it looks on 2026-10-24.")
+    assert sure.message.endswith(" The budget is passed with a probability of over 99%, around 2026-10-24.")
     even = alerts.budget_alerts(status(over_probability=0.46))[0]
     assert even.message.endswith(" The budget is passed with a probability of 46%.")
 
