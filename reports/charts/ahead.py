@@ -23,7 +23,7 @@ from reports.theme import Look
 from reports.views.movement import START
 from reports.views.outlook import BANDS, IS_PART
 from reports.views.spend import COST
-from reports.views.words import compact, percent
+from reports.views.words import percent
 
 FAN: Final = (("p025", "p975", 0.12), ("p05", "p95", 0.1), ("p10", "p90", 0.16))
 """The bands from the widest on, each laid over those before it."""
@@ -91,15 +91,16 @@ def _named_bands(ahead: pl.DataFrame, x: alt.X, scale: alt.Scale, look: Look) ->
 
 
 def added_up(
-    frame: pl.DataFrame, look: Look, *, currency: str, budget: float | None = None, run_out: date | None = None
-) -> Chart:
+    frame: pl.DataFrame, look: Look, *, currency: str, budget: tuple[float, str] | None = None,
+    run_out: date | None = None,
+) -> Chart:  # fmt: skip
     """A period's cost added up day by day, then the fan to its end, beside the budget and the day that passes it.
 
-    frame: columns day, spent, p025, p10, p50, p90, p975.
+    frame: columns day, spent, p025, p10, p50, p90, p975. budget: its amount and its name.
     """
     x = alt.X("day:T", title=None, axis=alt.Axis(format="%-d %b", tickCount=10, grid=False))
     last = frame.tail(1)
-    scale = alt.Scale(domain=[0, max(float(last["p975"][0]), budget or 0.0) * 1.08])
+    scale = alt.Scale(domain=[0, max(float(last["p975"][0]), budget[0] if budget else 0.0) * 1.08])
     y = alt.Y("spent:Q", title=f"{currency}, added up", axis=alt.Axis(format=AXIS_FORMAT, tickCount=5), scale=scale)
     day = alt.Tooltip("day:T", title="to", format="%a %-d %b %Y")
     p50 = alt.Y("p50:Q", scale=scale)
@@ -118,7 +119,7 @@ def added_up(
         chart_of(coming).mark_line(strokeWidth=2.2, color=look.accent).encode(x=x, y=p50, tooltip=tips),
     ]  # fmt: skip
     if budget is not None:
-        line = pl.DataFrame({"amount": [budget], "day": [frame["day"][0]], "word": [f"budget {compact(budget)}"]})
+        line = pl.DataFrame({"amount": [budget[0]], "day": [frame["day"][0]], "word": [budget[1]]})
         rule = alt.Y("amount:Q", scale=scale)
         layers.append(chart_of(line).mark_rule(color=look.bad, strokeWidth=1.6).encode(y=rule))
         words = chart_of(line).mark_text(align="left", dx=4, dy=-7, fontSize=12, color=look.bad)

@@ -17,7 +17,7 @@ from reports.screens import outlook_record, parts
 from reports.screens.page import Page
 from reports.views import accuracy, landing, movement
 from reports.views.landing import Budget, chance, said_period
-from reports.views.outlook import IS_PART, TOTAL, Outlook, known_series, outlook, said, scope_of
+from reports.views.outlook import IS_PART, TOTAL, Outlook, known_series, outlook, said
 from reports.views.spend import summed
 from reports.views.words import compact, percent
 
@@ -50,7 +50,7 @@ def render(page: Page) -> None:
         st.subheader(landing.headline(mine[0], budget), anchor=False)
         _metrics(mine[0], budget, found)
     _trust(page, found)
-    _drawn(page, found, period, budget)
+    _drawn(page, found, mine[0] if mine else None, budget)
     if mine:
         _parts(page, rows.filter(pl.col("period") == period), period)
     outlook_record.accuracy(page, names)
@@ -131,6 +131,8 @@ def _budget_metrics(places: Sequence[Any], row: dict[str, Any], budget: Budget) 
     whose = "All spend" if budget.scope == "all" else budget.scope.replace(";", ", ").replace("is_ai=true", "AI spend")
     with places[0]:
         way = "" if ratio is None else f"{percent(abs(ratio))} {'over' if ratio > 0 else 'under'}"
+        if landing.holds_more(budget, row["landing"]):
+            way = f"{compact(budget.lands)}, {way}"
         parts.metric(
             f"Budget, {row['currency']}", compact(budget.amount), note=way,
             judged=None if ratio is None else "bad" if ratio > 0 else "good",
@@ -184,8 +186,8 @@ def _sentence(text: str) -> str:
 
 
 # --------------------------------------------------------------------------------------------------------------- chart
-def _drawn(page: Page, found: Outlook, period: str, budget: Budget | None) -> None:
-    added = page.compute(landing.added_up, found, period) if period else None
+def _drawn(page: Page, found: Outlook, row: dict[str, Any] | None, budget: Budget | None) -> None:
+    added = page.compute(landing.added_up, found, row["period"]) if row else None
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
         st.markdown(f"##### {said(found.series)}")
         shape = DAILY
@@ -194,15 +196,13 @@ def _drawn(page: Page, found: Outlook, period: str, budget: Budget | None) -> No
                 "Shape", (DAILY, ADDED_UP), default=DAILY, key=SHAPE, required=True, label_visibility="collapsed",
                 persist_state="session",
             )  # fmt: skip
-    if shape == ADDED_UP and added is not None:
-        # a budget of more than the series would be held against less than it is for
-        own = budget if budget and budget.scope == scope_of(found.series) else None
+    if row is not None and shape == ADDED_UP and added is not None:
         drawn = charts.added_up(
-            added, page.look, currency=found.currency, budget=float(own.amount) if own else None,
-            run_out=own.run_out if own else None,
+            added, page.look, currency=found.currency, budget=landing.room(budget, row["landing"]) if budget else None,
+            run_out=budget.run_out if budget else None,
         )  # fmt: skip
-        parts.chart(drawn, key="outlook_added", says=f"{said(found.series)} added up over {said_period(period)}")
-        st.caption(_bands() + record(found))
+        parts.chart(drawn, key="outlook_added", says=f"{said(found.series)} added up over {said_period(row['period'])}")
+        st.caption(f"Dark band: 80 %, pale band: 95 %. {record(found)}")
         return
     draw(page, found, key="outlook_chart")
 
@@ -221,11 +221,7 @@ def draw(page: Page, found: Outlook, *, key: str) -> None:
         if len(late)
         else ""
     )
-    st.caption(_bands() + paler + record(found))
-
-
-def _bands() -> str:
-    return "Bands from the darkest out: 80 %, 90 %, 95 %. "
+    st.caption(f"Bands from the darkest out: 80 %, 90 %, 95 %. {paler}{record(found)}")
 
 
 def record(found: Outlook) -> str:

@@ -26,6 +26,7 @@ KEYS: Final = ("grouping", "series", "currency", "period")
 QUANTILES: Final = {"p025": 0.025, "p10": 0.1, "p50": 0.5, "p90": 0.9, "p975": 0.975}
 SPENT: Final = "spent"
 SURE: Final = 0.99
+SHOWN_RATIO: Final = Decimal("0.005")
 
 
 @dataclass(frozen=True)
@@ -154,12 +155,28 @@ def headline(row: Mapping[str, Any], budget: Budget | None) -> str:
         text += f" (80 %: {compact(row['p10'])} to {compact(row['p90'])})"
     if row["actual"]:
         text += f", of which {compact(row['actual'])} is spent"
-    return f"{text}; {_of_budget(budget, row['cutoff'])}." if budget else text + "."
+    return f"{text}; {_of_budget(budget, row)}." if budget else text + "."
 
 
-def _of_budget(budget: Budget, billed: date) -> str:
+def holds_more(budget: Budget, landing: Decimal) -> bool:
+    """Whether a budget is for more than the series: spend that is no AI spend, or in other currencies."""
+    return budget.lands is not None and abs(budget.lands - landing) > abs(landing) * SHOWN_RATIO
+
+
+def room(budget: Budget, landing: Decimal) -> tuple[float, str]:
+    """What a budget leaves for the series, with its name: what else it covers is taken at its expected cost."""
+    name = f"budget {compact(budget.amount)}"
+    if budget.lands is None or not holds_more(budget, landing):
+        return float(budget.amount), name
+    rest = budget.lands - landing
+    return float(budget.amount - rest), f"{name}, less {compact(rest)} for what else it covers"
+
+
+def _of_budget(budget: Budget, row: Mapping[str, Any]) -> str:
     amount = f"its budget of {compact(budget.amount)}"
-    if budget.run_out is not None and budget.run_out <= billed:
+    if holds_more(budget, row["landing"]):
+        amount += f", against which {compact(budget.lands)} counts in all,"
+    if budget.run_out is not None and budget.run_out <= row["cutoff"]:
         return f"{amount} ran out on {budget.run_out:%-d %B}"
     if budget.over is not None:
         day = f", on about {budget.run_out:%-d %B}" if budget.run_out else ""

@@ -151,7 +151,7 @@ def test_every_chart_is_drawn_in_the_tokens(look: Look) -> None:
             pl.DataFrame({"date": days, **bands, "is_part": [True, False, False, False]}), look,
             currency="USD", origin=days[0],
         ),
-        charts.added_up(month, look, currency="USD", budget=3.5, run_out=days[3]),
+        charts.added_up(month, look, currency="USD", budget=(3.5, "budget 3.50"), run_out=days[3]),
         charts.anomaly(odd, look, currency="USD", window=(days[1], days[2]), notes=[(days[0], "1")]),
         charts.coverage(held, look),
         charts.cost_curves(curve, {"a": look.accent}, look, currency="USD", crossings=[(2, "b is cheaper than a")]),
