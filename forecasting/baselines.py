@@ -25,7 +25,7 @@ def baseline_path(name: str, series: DailySeries, *, horizon: int, default: Path
     """The path of a baseline on a series."""
     history = filled(series.last(HISTORY_DAYS).values)
     z = np.clip(np.arcsinh(_POINTS[name](history, horizon) / default.unit), default.lowest, default.highest)
-    return replace(default, model=name, center=z, mean=default.value(z))
+    return replace(default, model=name, variant="", center=z, mean=default.value(z), fixed=None)
 
 
 def filled(values: Floats) -> Floats:

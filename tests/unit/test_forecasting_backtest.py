@@ -1,5 +1,6 @@
 """Baselines, calibration, backtest figures and selection on values that can be computed by hand."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -31,6 +32,16 @@ def test_baselines_say_what_a_spreadsheet_would() -> None:
     np.testing.assert_array_equal(seasonal_naive(line, 9), [34, 35, 36, 37, 38, 39, 40, 34, 35])
     np.testing.assert_array_equal(run_rate(line, 2), [25.5, 25.5])
     np.testing.assert_array_equal(drift(line, 3), [41, 42, 43])
+
+
+def test_a_baseline_takes_nothing_but_the_scale_from_the_default() -> None:
+    """Neither quantiles that the default states itself nor how it was used."""
+    own = np.tile(np.linspace(1, 2, 7)[:, None], 30)
+    found = baseline_path("run_rate_30", series(np.full(40, 100.0)), horizon=30, default=replace(
+        path(300), variant="price_x_volume", fixed=own
+    ))  # fmt: skip
+    assert (found.name, found.mean[0]) == ("run_rate_30", pytest.approx(100))
+    assert quantiles(found, no_reach())["p50"][0] == pytest.approx(100)
 
 
 def test_missing_days_are_filled_with_the_same_weekday() -> None:
