@@ -211,6 +211,10 @@ def _switched(usage: Usage, rows: pl.DataFrame, lever: ModelSwitch) -> tuple[pl.
             expected="a model of the price book, as `finops tokens --by model` and `finops price` name them",
             next_step="correct the name, or add its price to a file under [prices] tokens in finops.toml",
         )
+    stay = costs.filter(pl.col("book_cost").is_null())
+    if len(stay):
+        size, why = compact(_sum(stay, *_COUNTS.values())), stay["reason"][0]
+        said.append(f"{size} tokens stay with {lever.model}: {lever.to} cannot be priced for them ({why}).")
     both = rows.with_columns(there=costs["book_cost"]).drop_nulls("there")
     if len(both):
         size = percent(float(both["there"].sum()) / float(both["book_cost"].sum()))

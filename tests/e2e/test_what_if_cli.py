@@ -16,6 +16,7 @@ from finops.cli.main import run
 from finops.config import load_config
 from finops.schema import TABLES
 from finops.store import Lake
+from reports.views.words import percent
 from tests.app.conftest import fill
 
 Run = Callable[..., str]
@@ -106,6 +107,21 @@ def test_a_whole_month_of_no_change_is_the_forecast(finops: Run, search: Path) -
     daily = [36500 * (1 + ahead / 300) for ahead in range(1, 31)]
     assert Decimal(months[0]["base"]) == pytest.approx(Decimal(sum(daily)), abs=Decimal("0.01"))
     assert (months[-1]["period"], months[-1]["days"]) == ("2027-01", 29)
+
+
+def test_a_cache_rate_moves_only_what_model_apis_cost(finops: Run, tmp_path: Path) -> None:
+    """Machines in the same scope do not get cheaper, and the note says how much of the spend it is."""
+    text = (
+        'name = "c"\n[[levers]]\nkind = "cache_rate"\nscope = "purpose=inference"\nfrom = 2026-12-01\nto_ratio = 0.9\n'
+    )
+    (tmp_path / "c.toml").write_text(text)
+    days = ("--from", "2026-10-04", "--to", "2026-10-31", "--where", "is_ai=true")
+    every = json.loads(finops("spend", *days))["totals"]
+    part = json.loads(finops("spend", *days, "--where", "purpose=inference", "--where", "driver=model_api"))["totals"]
+    shown = json.loads(finops("what-if", "show", tmp_path / "c.toml"))
+    share = percent(total(part, "cost") / total(every, "cost"))
+    assert shown["notes"][0] == f"Lever 1 moves {share} of AI spend: its share in 4–31 October 2026."
+    assert -total(part, "cost") < total(shown["months"], "difference") < 0
 
 
 def test_a_lever_beyond_the_forecast_is_said(finops: Run, search: Path) -> None:

@@ -94,6 +94,20 @@ def test_a_lever_on_a_series_moves_the_total_by_the_same_money() -> None:
     assert [on(found, name, FIRST) for name in ("total", "team=a", "team=b")] == pytest.approx([94, 54, 40])
 
 
+def test_what_is_said_of_a_purpose_is_said_of_its_teams() -> None:
+    """10 % off purpose x, 70 of 100 a day, are 7 of the total and 7 of both teams, however cost was divided."""
+    divided = {("a", "x"): 3.0, ("a", "y"): 1.0, ("b", "x"): 1.0, ("b", "y"): 1.0}
+    rows = [(["total", f"team={t}", f"purpose={p}"], cost, [p == "x"]) for (t, p), cost in divided.items()]
+    found, _ = what_if(
+        forecast(**TEAMS, **{"purpose=x": 70.0, "purpose=y": 30.0}), cells(*rows),
+        levers({"kind": "price", "ratio": -0.1, "scope": "purpose=x"}).levers,
+    )  # fmt: skip
+    moved = {name: on(found, name, FIRST) - on(found, name, FIRST, "base") for name in found["series"].unique()}
+    assert (moved["purpose=x"], moved["total"]) == pytest.approx((-7, -7))
+    assert moved["team=a"] + moved["team=b"] == pytest.approx(-7)
+    assert moved["purpose=y"] == 0
+
+
 def test_a_lever_on_a_scope_without_a_series_moves_its_share() -> None:
     """A quarter of team a in the last days is a quarter of its forecast: 10 % off are 1.5 of 60, and of the total."""
     found, _ = what_if(

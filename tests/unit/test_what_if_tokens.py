@@ -18,6 +18,7 @@ PRICES: dict[str, dict[str, float]] = {
     "big": {"uncached_input": 10, "cache_read": 1, "output": 30},
     "small": {"uncached_input": 2, "cache_read": 0.5, "output": 6},
     "writer": {"uncached_input": 10, "cache_read": 1, "cache_write": 12.5, "output": 30},
+    "embed": {"uncached_input": 1},
     "plain": {"uncached_input": 4, "output": 12},
 }
 """USD a million tokens; `plain` has no price for cached input."""
@@ -28,8 +29,8 @@ def book() -> pl.DataFrame:
     """The prices as a book."""
     meters = {meter.name: meter for meter in METERS}
     rows = [
-        {**dict.fromkeys(BOOK), "provider": "acme", "model": model, "meter": meter, "service_tier": "standard",
-         "context_from_tokens": 0, "amount": Decimal(str(amount)), "unit": meters[meter].unit, "currency": "USD",
+        {**dict.fromkeys(BOOK), "provider": "acme", "model": model, "meter": meter, 
+         "service_tier": "standard", "context_from_tokens": 0, "amount": Decimal(str(amount)), "unit": meters[meter].unit, "currency": "USD",
          "source": "a test", "checked": DAY}
         for model, prices in PRICES.items()
         for meter, amount in prices.items()
@@ -37,11 +38,11 @@ def book() -> pl.DataFrame:
     return pl.DataFrame(rows, schema=BOOK).with_columns(rank=pl.lit(1, pl.Int64))
 
 
-def usage(*rows: tuple[str, str, float, float], team: str = "Search", tier: str = "standard") -> Usage:
+def usage(*rows: tuple[str, str, float, float], provider: str = "acme") -> Usage:
     """Facts: model, kind, millions of tokens, cost."""
     facts = [
-        {**dict.fromkeys(FACTS), "day": DAY, "provider": "acme", "model": model, "kind": kind, "service_tier": tier,
-         "team": team, "currency": "USD", "tokens": Decimal(str(tokens)) * MILLION, "cost": Decimal(str(cost))}
+        {**dict.fromkeys(FACTS), "day": DAY, "provider": provider, "model": model, "kind": kind, "service_tier": "standard",
+         "team": "Search", "currency": "USD", "tokens": Decimal(str(tokens)) * MILLION, "cost": Decimal(str(cost))}
         for model, kind, tokens, cost in rows
     ]  # fmt: skip
     return Usage(pl.DataFrame(facts, schema=FACTS), book(), DAY)
@@ -106,6 +107,15 @@ def test_a_switch_to_a_model_without_a_price_for_cache_writes_takes_them_as_inpu
     found = reprice(usage(*rows), lever(kind="model_switch", model="writer", to="small"))
     assert found.ratio == pytest.approx(11 / 56)
     assert "small has no price for cache writes" in found.notes[0]
+
+
+def test_what_the_other_model_cannot_be_priced_for_stays() -> None:
+    """Output has no price there: 30 stay, 100 of input become 10, and it is said."""
+    here, resold = usage(("big", "uncached_input", 10, 100)), usage(("big", "output", 1, 30), provider="reseller")
+    both = Usage(pl.concat([here.facts, resold.facts]), book(), DAY)
+    found = reprice(both, lever(kind="model_switch", model="big", to="embed"))
+    assert found.ratio == pytest.approx(40 / 130)
+    assert "1.00 M tokens stay with big: embed cannot be priced for them (no price for output)" in found.notes[0]
 
 
 def test_a_switch_leaves_other_models_and_other_teams() -> None:
