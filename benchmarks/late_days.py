@@ -42,8 +42,8 @@ def shown(random: np.random.Generator, count: int) -> Floats:
     return found
 
 
-def completed(values: Floats, seen: Floats, newest: Floats, charges: Floats) -> tuple[Floats, Floats, Floats]:
-    """The newest days as expected, oldest first, with their tenth and ninetieth percentile.
+def completed(values: Floats, seen: Floats, newest: Floats, charges: Floats) -> pl.DataFrame:
+    """The newest days as late_data.completed expects them, oldest first.
 
     newest, charges: the shares of their cost and of the usual charges that are seen, by age.
     """
@@ -59,8 +59,7 @@ def completed(values: Floats, seen: Floats, newest: Floats, charges: Floats) -> 
          "is_full": bool(charges[age] >= PARTIAL_RATIO)}
         for age, share in enumerate(newest)
     )  # fmt: skip
-    found = late.completed(days, curves, late.scatter(past, curves, "series"), late.scatter(past, curves))
-    return tuple(found[name].to_numpy() for name in ("mean", "p10", "p90"))  # type: ignore[return-value]
+    return late.completed(days, curves, late.scatter(past, curves, "series"), late.scatter(past, curves))
 
 
 def missed(known: Floats, came: Floats) -> float:
@@ -80,9 +79,10 @@ def run() -> None:
             values = cost(random, step_days=step_days, factor=factor)
             seen, newest = shown(random, SEEN_DAYS), shown(random, 1)[0]
             charges = newest * np.where(np.arange(len(SHARES)) < step_days, factor, 1.0)
-            mean, low, high = completed(values, seen, newest, charges)
-            truth = values[DAYS - len(SHARES) :][: len(mean)]
-            inside += list((low <= truth) & (truth <= high))
+            days = completed(values, seen, newest, charges)
+            mean, truth = days["mean"].to_numpy(), pl.Series("truth", values[DAYS - len(SHARES) :][: days.height])
+            estimated = days.with_columns(truth).filter("is_estimated")
+            inside += estimated.select(pl.col("truth").is_between("p10", "p90")).to_series().to_list()
             settled = values[: DAYS - len(SHARES)]
             visible = (values[DAYS - len(SHARES) : DAYS] * newest[::-1])[: int((charges >= PARTIAL_RATIO).sum())]
             came = values[DAYS:]
