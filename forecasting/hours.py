@@ -85,7 +85,7 @@ def _is_clock_change(repeated: pl.DataFrame, step: int) -> bool:
     return is_hour and in_the_night and not (hours[DATE].diff().drop_nulls() < CLOCK_CHANGES_APART).any()
 
 
-def _summed(part: pl.DataFrame, step: int) -> tuple[pl.DataFrame, str]:
+def _summed(part: pl.DataFrame, step: int) -> tuple[pl.DataFrame, str] | str:
     usual = DAY // step
     known = pl.col(VALUE).is_not_null() & pl.col(VALUE).is_not_nan()
     days = (
@@ -94,9 +94,11 @@ def _summed(part: pl.DataFrame, step: int) -> tuple[pl.DataFrame, str]:
         .sort(DATE)
         .with_columns(whole=pl.col("known") >= usual - max(1, HOUR // step))
     )
+    if not days["whole"].any():
+        return f"none of its {days.height:,} days has its {usual} rows; expected a whole day; next: {NEXT_STEP}"
     said = [f"summed to days, {usual} rows each"]
     for end in (0, -1):
-        if days.height and not days["whole"][end]:
+        if not days["whole"][end]:
             said.append(f"{days[DATE][end]} is left out, for it has {days['known'][end]} of them")
             days = days[1:] if end == 0 else days[:-1]
     missing: list[date] = days.filter(~pl.col("whole"))[DATE].to_list()

@@ -97,6 +97,7 @@ def test_what_is_ambiguous_is_refused_by_series_and_the_rest_go_on(tmp_path: Pat
         "many": [*good, *(f"{day} 02:00" for day in ("2026-06-01", "2026-06-02"))],
         "half": [f"{time}+02:00" if k % 2 else time for k, time in enumerate(good)],
         "ragged": [f"2026-06-01 {k * k % 24:02d}:{k:02d}" for k in range(24)],
+        "no day": good[:20],
         "one time": ["2026-06-01 03:00", "2026-06-01 03:00"],
     }
     path = written(tmp_path / "a.csv", [(n, t, "1") for n, times in series.items() for t in times], "id,time,cost")  # type: ignore[misc]
@@ -109,4 +110,5 @@ def test_what_is_ambiguous_is_refused_by_series_and_the_rest_go_on(tmp_path: Pat
         in reasons["repeated with offset"]
     )
     assert "36 of its 72 times have an offset; expected all or none; next:" in reasons["half"]
+    assert "none of its 1 days has its 24 rows; expected a whole day; next:" in reasons["no day"]
     assert "no step that divides a day; expected rows every hour or so; next:" in reasons["ragged"]
