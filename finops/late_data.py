@@ -10,7 +10,7 @@ import polars as pl
 
 OLDEST_DAYS: Final = 10
 """A day of this age is final: what it cost then is what younger ages are held against."""
-LOOKED_BACK_DAYS: Final = 70
+LOOKED_BACK_DAYS: Final = 45
 """Lags change: only days this recent tell them."""
 LEAST_DAYS: Final = 10
 """An age that was seen on fewer days tells nothing."""
