@@ -45,7 +45,8 @@ class Courses:
     def __add__(self, other: "Courses") -> "Courses":
         """The sum of two parts of a scope, drawn apart."""
         assert self.start == other.start
-        return Courses(self.start, self.paths + other.paths, f"{self.basis}+{other.basis}")
+        basis = self.basis if self.basis == other.basis else f"{self.basis}+{other.basis}"
+        return Courses(self.start, self.paths + other.paths, basis)
 
 
 def forecast_courses(frozen: pl.DataFrame, start: date, end: date) -> Courses | None:

@@ -111,6 +111,10 @@ def test_open_period_lands_by_the_forecast_of_its_ai_spend(budgeted: Config, lak
     october, november = found["team=Support", "2026-10"], found["team=Support", "2026-11"]
     assert (october["landing"], october["basis"], october["status"]) == (110 + 21 * 21, "forecast", "breach")
     assert (november["landing"], november["status"]) == (30 * 21, "planned")
+    # a forecast that froze no paths: the scope's own past around the forecast's mean
+    assert october["odds_basis"] == "past_blocks"
+    assert october["landing_p50"] == pytest.approx(october["landing"], rel=Decimal("0.01"))
+    assert (october["over_probability"], october["run_out"]) == (1.0, date(2026, 10, 20))
     assert found["all", "2026-10"]["basis"] == "run_rate"
     # the quarter reaches beyond the forecast, whose mean stands for the rest
     assert found["team=Support", "2026-Q4"]["landing"] == 110 + 82 * 21

@@ -305,11 +305,13 @@ def test_growth_and_uncertainty_are_those_of_the_forecast(config: Config, lake: 
 
 
 def test_an_old_forecast_says_nothing(config: Config, lake: Lake) -> None:
-    """A forecast that was made long before the spend is not used."""
+    """A forecast that was made long before the spend is not used, nor one without sample paths for uncertainty."""
     frame = pl.DataFrame(forecast("total", 800), schema=s.TABLES["forecasts"].columns)
     later = spend_rows(TRAINING, days=92, first=date(2027, 2, 1))
     fill(lake, spend_daily=later, forecasts=frame, forecast_paths=paths(800, width=0.2))
     assert drafted(config, lake, "small", Base()).scenario.uncertainty is None
+    fill(lake, spend_daily=spend_rows(TRAINING), forecast_paths=paths(800, width=0.2).clear())
+    assert drafted(config, lake, "bare", Base()).scenario.uncertainty is None
 
 
 # ----------------------------------------------------------------------------------------------------- load by the hour
