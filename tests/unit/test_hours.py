@@ -88,13 +88,16 @@ def test_one_row_a_day_with_a_time_is_a_daily_file(tmp_path: Path) -> None:
 def test_what_is_ambiguous_is_refused_by_series_and_the_rest_go_on(tmp_path: Path) -> None:
     """Repeated times, half the offsets and no steady step each name what was found, expected and to be done."""
     good = [f"{moment:%Y-%m-%d %H:%M}" for moment in hours(datetime(2026, 6, 1, tzinfo=UTC), 72)]
+    weeks = [f"{moment:%Y-%m-%d %H:%M}" for moment in hours(datetime(2026, 6, 1, tzinfo=UTC), 24 * 20)]
+    quarters = [f"{moment:%Y-%m-%d %H:%M}" for moment in hours(datetime(2026, 6, 6, tzinfo=UTC), 4 * 72, minutes=15)]
     series = {
         "good": good,
+        "two nights": [*weeks, "2026-06-07 02:00", "2026-06-14 02:00"],
+        "a quarter": [*quarters, "2026-06-07 02:15"],
         "autumn": [*good, "2026-05-31 02:00", *(f"2026-05-31 {hour:02d}:00" for hour in range(24))],
         "repeated": [*good, good[30]],
         "repeated at night": [*good, good[26]],
         "repeated with offset": [f"{time}+00:00" for time in [*good, good[30]]],
-        "many": [*good, *(f"{day} 02:00" for day in ("2026-06-01", "2026-06-02"))],
         "half": [f"{time}+02:00" if k % 2 else time for k, time in enumerate(good)],
         "ragged": [f"2026-06-01 {k * k % 24:02d}:{k:02d}" for k in range(24)],
         "no day": good[:20],
