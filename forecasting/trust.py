@@ -29,7 +29,9 @@ LEAST_FOLDS: Final = 3
 WORSE_RATIO: Final = 1.05
 """A forecast that misses by so many times what a simple rule missed by is not better than it ..."""
 MUCH_WORSE_RATIO: Final = 1.5
-"""... and with so many times should not be used."""
+"""... and with so many times should not be used ..."""
+CLOSE_WAPE: Final = 0.05
+"""... unless it is close anyway."""
 HUGE_WAPE: Final = 0.60
 TOTAL_WAPE: Final = 0.25
 """Days that are missed by a lot may still add up: totals within this are worth having."""
@@ -133,7 +135,7 @@ def _of_past_forecasts(figures: Mapping[tuple[str, str], Mapping[str, Any]], mod
         if name != model and (row := figures.get((name, ALL_DAYS))) is not None and row["wape"] is not None
     }
     best = min(simple, key=simple.__getitem__, default=None)
-    if best is not None and own["wape"] > WORSE_RATIO * simple[best]:
+    if best is not None and own["wape"] > max(CLOSE_WAPE, WORSE_RATIO * simple[best]):
         grade = AVOID if own["wape"] > MUCH_WORSE_RATIO * simple[best] else CARE
         found.append((grade, f"{_NAMES[best]} missed less ({simple[best]:.0%} against {own['wape']:.0%})"))
     if own["wape"] > HUGE_WAPE:
