@@ -13,13 +13,14 @@ from finops import late_data as late
 from finops import schema as s
 from finops.cli.main import run
 from finops.config import Config, load_config
-from finops.pipeline import loads
+from finops.pipeline import loads, vintages
 from finops.pipeline.forecasts import refresh
 from finops.pipeline.histories import TOTAL, History, Selection, daily_series
 from finops.pipeline.landing import month_landing
 from finops.pipeline.late_days import BILLED_IN_PART, Completed, completed
 from finops.pipeline.loads import Past
 from finops.store import Lake
+from forecasting.fits import Task
 from forecasting.series import DATE, SERIES, VALUE, read_series
 from tests.unit.test_forecasting_lake import FIRST, Row, charge, day, fill
 
@@ -97,6 +98,17 @@ def test_days_that_are_billed_in_part_are_completed_by_the_measured_lag(loaded: 
     for row, charged in zip(done.rows.to_dicts(), shown(newest)[-2:], strict=True):
         seen = float(charged[s.EFFECTIVE_COST])  # type: ignore[arg-type]
         assert seen <= row["p025"] < row["p10"] < row["mean"] == row["p50"] < row["p90"] < row["p975"]
+
+
+def test_past_fits_see_late_days_as_a_fit_of_then_did(loaded: Lake) -> None:
+    """The last day before a past cutoff is completed by the lag known then, and shows in part where none was yet."""
+    history = daily_series(loaded)
+    series, _ = read_series(history.rows.select(SERIES, DATE, pl.col(VALUE).cast(pl.Float64)))
+    early, later = FIRST_LOAD + 6, FIRST_LOAD + 26
+    past = Past(loaded, Selection((), {}, "effective", None), [()])
+    (task,) = vintages.as_it_stood(past, [Task(series[0], 1, (early, later))])
+    assert task.series.known_at(later).values[-2:] == pytest.approx([cost_of(later - 2), cost_of(later - 1)], rel=0.1)
+    assert task.series.known_at(early).values[-1] == pytest.approx(0.7 * cost_of(early - 1), rel=0.1)
 
 
 def test_an_early_lake_completes_nothing(loaded: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
