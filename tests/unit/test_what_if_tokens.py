@@ -29,9 +29,10 @@ def book() -> pl.DataFrame:
     """The prices as a book."""
     meters = {meter.name: meter for meter in METERS}
     rows = [
-        {**dict.fromkeys(BOOK), "provider": "acme", "model": model, "meter": meter, 
-         "service_tier": "standard", "context_from_tokens": 0, "amount": Decimal(str(amount)), "unit": meters[meter].unit, "currency": "USD",
-         "source": "a test", "checked": DAY}
+        {**dict.fromkeys(BOOK), "provider": "acme", "model": model, "meter": meter,
+         "service_tier": "standard", "context_from_tokens": 0, "amount": Decimal(str(amount)),
+         "unit": meters[meter].unit, "currency": "USD", "source": "a test",
+         "checked": DAY}
         for model, prices in PRICES.items()
         for meter, amount in prices.items()
     ]  # fmt: skip
@@ -41,8 +42,8 @@ def book() -> pl.DataFrame:
 def usage(*rows: tuple[str, str, float, float], provider: str = "acme") -> Usage:
     """Facts: model, kind, millions of tokens, cost."""
     facts = [
-        {**dict.fromkeys(FACTS), "day": DAY, "provider": provider, "model": model, "kind": kind, "service_tier": "standard",
-         "team": "Search", "currency": "USD", "tokens": Decimal(str(tokens)) * MILLION, "cost": Decimal(str(cost))}
+        {**dict.fromkeys(FACTS), "day": DAY, "provider": provider, "model": model, "kind": kind,
+         "service_tier": "standard", "team": "Search", "currency": "USD", "tokens": Decimal(str(tokens)) * MILLION, "cost": Decimal(str(cost))}
         for model, kind, tokens, cost in rows
     ]  # fmt: skip
     return Usage(pl.DataFrame(facts, schema=FACTS), book(), DAY)
