@@ -17,15 +17,15 @@ from forecasting.coherence import Keys, grouping_of
 from forecasting.fits import Fitted, fit_all
 from forecasting.forecast import forecast_task
 from forecasting.method import DEFAULT
-from forecasting.reconciliation import BASE, KEPT, MINT, WLS, reconcile
+from forecasting.reconciliation import BASE, KEPT, LEAN, MINT, WLS, reconcile
 from forecasting.series import DailySeries, Floats
 
-COMPANIES: Final = 7
+COMPANIES: Final = 4
 TEAMS, PURPOSES, PROVIDERS = ("ads", "app", "lab", "ops", "web"), ("inference", "training"), ("aws", "azure", "openai")
 GROUPINGS: Final = ((), ("purpose",), ("provider",), ("team",), ("team", "purpose"))
 DAYS, HORIZON, ORIGINS = 640, 90, 4
 FIRST: Final = date(2025, 1, 1)
-RULES: Final = (WLS, MINT, *(KEPT + grouping_of(grouping) for grouping in GROUPINGS))
+RULES: Final = (LEAN + "team,purpose", WLS, MINT, *(KEPT + grouping_of(grouping) for grouping in GROUPINGS))
 
 
 def cells(seed: int) -> dict[tuple[str, str, str], Floats]:

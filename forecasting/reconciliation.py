@@ -28,8 +28,10 @@ WLS: Final = "wls"
 MINT: Final = "mint_shrink"
 KEPT: Final = "kept "
 """Before a grouping's name: its forecasts stay and the others follow. `kept total` is top-down, others bottom-up."""
-KEPT_SHARE: Final = 1e-3
-"""Of their deviation, for the series of a grouping that is kept: known actual values still come before them."""
+LEAN: Final = "lean "
+"""Before a grouping's name: its forecasts count as much surer than they were, so that the others give way more."""
+SHARE: Final = {KEPT: 1e-3, LEAN: 0.3}
+"""Of the deviation of a grouping that is kept or leant on; known actual values still come before a kept one."""
 CLEAR_RATIO: Final = 0.95
 """A rule must have missed by less than this share of what the usual one did to be used in its place."""
 LEAST_ERRORS: Final = 14
@@ -78,8 +80,8 @@ def reconcile(portfolio: Sequence[Fitted], keys: Keys, *, rule: str | None = Non
     """Make the newest means of a portfolio in one currency sum over every grouping that its keys tell.
 
     Each series' p50 and bands move along with its mean. keys: of all series that have a history, also of those that
-    got no forecast. Without a rule (WLS, MINT, KEPT with a grouping), the forecasts of the finest grouping are kept,
-    unless past cutoffs, each with what was known then, clearly speak for another. The order of series does not matter.
+    got no forecast. Without a rule (WLS, MINT, KEPT or LEAN with a grouping) it leans on the finest grouping, unless
+    past cutoffs, each with what was known then, clearly speak for another. The order of series does not matter.
     """
     matrix, left_out = constraints(keys, sorted(one.series.name for one in portfolio))
     if not len(matrix):
@@ -185,7 +187,12 @@ def _past_errors(members: Sequence[Fitted], earlier: Sequence[_Cutoffs], cutoffs
 
 def _rules(keys: Keys) -> list[str]:
     groupings = {grouping_of(key): len(key) for key in keys.values()}
-    return [WLS, MINT, *(KEPT + grouping for grouping in sorted(groupings, key=lambda g: (groupings[g], g)))]
+    return [
+        _usual(keys),
+        WLS,
+        MINT,
+        *(KEPT + grouping for grouping in sorted(groupings, key=lambda g: (groupings[g], g))),
+    ]
 
 
 def _reconciled(rule: str, outlook: _Outlook, matrix: Floats, keys: Keys, past: Sequence[Floats]) -> Floats:
@@ -206,9 +213,10 @@ def _weights(rule: str, outlook: _Outlook, keys: Keys, past: Sequence[Floats]) -
     deviation = np.where(enough, root_mean_square(errors), outlook.deviation)
     if rule == MINT:
         return shrunk(deviation, errors, independent=len(past))
-    if rule.startswith(KEPT):
-        kept = [grouping_of(keys[name]) == rule.removeprefix(KEPT) for name in outlook.names]
-        deviation = np.where(kept, KEPT_SHARE * deviation, deviation)
+    for prefix, share in SHARE.items():
+        if rule.startswith(prefix):
+            surer = [grouping_of(keys[name]) == rule.removeprefix(prefix) for name in outlook.names]
+            deviation = np.where(surer, share * deviation, deviation)
     return uncorrelated(deviation)
 
 
@@ -244,9 +252,9 @@ def _missed(members: Sequence[Fitted], folds: Sequence[_Cutoffs], keys: Keys) ->
 
 
 def _usual(keys: Keys) -> str:
-    """Keep the grouping with most series: what moves a part is plainer in it than in a sum (docs/forecasting.md)."""
+    """Lean on the grouping with most series: what moves a part is plainer in it than in a sum (docs/forecasting.md)."""
     series = Counter(grouping_of(key) for key in keys.values())
-    return KEPT + min(series, key=lambda grouping: (-series[grouping], grouping))
+    return LEAN + min(series, key=lambda grouping: (-series[grouping], grouping))
 
 
 def _choose(missed: Mapping[str, float], usual: str) -> str:

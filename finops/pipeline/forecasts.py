@@ -197,12 +197,14 @@ def _said_of_sums(currency: str, made: Reconciled) -> list[str]:
     ]
     if made.rule is None:
         return lines
-    kept = made.rule.removeprefix(KEPT)
     how = {
         WLS: "the surer a forecast, the less it moves",
         MINT: "the surer a forecast, the less it moves, and errors that go together count once",
         KEPT + TOTAL: "the forecast of the total stays, the others follow",
-    }.get(made.rule, f"those by {kept} stay, the others follow")
+    }.get(made.rule)
+    if how is None:
+        stays = made.rule.startswith(KEPT)
+        how = f"those by {made.rule.split(' ', 1)[1]} {'stay, the others follow' if stays else 'move least'}"
     line = f"{currency}: forecasts of parts sum to those of their totals; {how}."
     if made.missed:
         before, after = percent(made.missed[BASE]), percent(made.missed[made.rule])
