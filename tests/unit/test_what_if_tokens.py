@@ -43,7 +43,8 @@ def usage(*rows: tuple[str, str, float, float], provider: str = "acme") -> Usage
     """Facts: model, kind, millions of tokens, cost."""
     facts = [
         {**dict.fromkeys(FACTS), "day": DAY, "provider": provider, "model": model, "kind": kind,
-         "service_tier": "standard", "team": "Search", "currency": "USD", "tokens": Decimal(str(tokens)) * MILLION, "cost": Decimal(str(cost))}
+         "service_tier": "standard", "team": "Search", "currency": "USD",
+         "tokens": Decimal(str(tokens)) * MILLION, "cost": Decimal(str(cost))}
         for model, kind, tokens, cost in rows
     ]  # fmt: skip
     return Usage(pl.DataFrame(facts, schema=FACTS), book(), DAY)
