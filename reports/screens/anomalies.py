@@ -66,7 +66,7 @@ def _metrics(page: Page, found: pl.DataFrame) -> None:
     places = st.columns(5)
     with places[0]:
         parts.metric(
-            "Open", str(len(opened)), note=f"{going} {'goes' if going == 1 else 'go'} on",
+            "Open", str(len(opened)), note=f"{going or 'none'} {'go' if going > 1 else 'goes'} on",
             judged="bad" if going else None,
             help_text="Neither explained by a known event, price or commitment, nor said to be expected. Cost is "
             f"searched to the last day that each source has billed in full; all have to "
@@ -176,7 +176,7 @@ def _day_by_day(page: Page, row: Row) -> None:
 
 def _why(page: Page, row: Row) -> None:
     much = f"{compact(abs(row['excess']))} {row['currency']} {'above' if row['excess'] >= 0 else 'below'} usual"
-    st.markdown(f"**{_capital(views.KINDS[row['kind']])}, {row['cause']}**  \n{much}, {views.since(row)}")
+    st.markdown(f"**{_capital(views.kind_and_cause(row['kind'], row['cause']))}**  \n{much}, {views.since(row)}")
     if row["known"]:
         st.markdown(f":material/event: {row['known']}")
     st.markdown(f"**What to do:** {_capital(row['next_step'])}.")

@@ -26,6 +26,8 @@ KINDS: Final = {
     "ended": "spend that ended",
 }  # fmt: skip
 """Each kind as the page says it."""
+SAME: Final = ("new", "ended")
+"""Causes that say no more than their kind."""
 _CACHE: Final = {"Uncached": "uncached input", "Read": "input read from the cache", "Write": "cache writes"}
 _FIRST: Final = ("use_case", "team", "account", "service", "model", "accelerator")
 """The words that people look for, in this order; the others follow."""
@@ -128,7 +130,7 @@ def headline(rows: pl.DataFrame, scope: Scope) -> str:
     rose, fell = sums(opened)
     currency = opened["currency"][0]
     much = [f"{compact(rose)} {currency} more than usual"] if rose else []
-    much += [f"{compact(-fell)} {currency} less"] if fell else []
+    much += [f"{compact(-fell)} {currency} less{'' if rose else ' than usual'}"] if fell else []
     one = len(opened) == 1
     count = (
         "1 anomaly is open; since it began it" if one else f"{len(opened)} anomalies are open; since they began they"
@@ -136,7 +138,7 @@ def headline(rows: pl.DataFrame, scope: Scope) -> str:
     top = opened.sort(pl.col("excess").abs(), descending=True).row(0, named=True)
     own = "it is" if one else f"the largest, {compact(abs(top['excess']))}, is"
     what = named(top["scope"])
-    why = "" if top["cause"] in what else f", {top['cause']}"
+    why = "" if top["cause"] in (*what.split(", "), *SAME) else f", {top['cause']}"
     return f"{when}: {count} cost {' and '.join(much)}; {own} {what}{why}, {since(top)}."
 
 
@@ -155,14 +157,24 @@ def going_on(rows: pl.DataFrame) -> tuple[int, Decimal]:
 
 
 def since(row: dict[str, Any]) -> str:
-    """The window of an anomaly: since 6 September 2026, 13–15 September 2026."""
+    """The window of an anomaly: since 6 September 2026, from 13 to 15 September 2026."""
     first, last = row["first_day"], row["last_day"]
-    return f"since {first:%-d %B %Y}" if row["ongoing"] else f"in {period_name(first, last)}"
+    if row["ongoing"]:
+        return f"since {first:%-d %B %Y}"
+    if first == last:
+        return f"on {first:%-d %B %Y}"
+    same = (first.year, first.month) == (last.year, last.month)
+    return f"from {first:%-d}{'' if same else f'{first: %B}'} to {last:%-d %B %Y}"
+
+
+def kind_and_cause(kind: str, cause: str) -> str:
+    """What an anomaly is: step up, more tokens."""
+    return KINDS[kind] if cause in SAME else f"{KINDS[kind]}, {cause}"
 
 
 def table(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows of anomalies_of for a table: what, excess, kind, state, first_day, last_day, first_seen, next_step."""
-    kind = pl.concat_str(pl.col("kind").replace(KINDS), pl.lit(": "), pl.col("cause"))
+    kind = pl.Series([kind_and_cause(kind, cause) for kind, cause in rows.select("kind", "cause").iter_rows()])
     state = (
         pl.when(pl.col("state") == "known").then(pl.format("explained: {}", pl.col("known").fill_null(pl.col("cause"))))
         .when(pl.col("state") == "expected").then(pl.lit("expected"))
@@ -171,7 +183,7 @@ def table(rows: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
     return rows.select(
         pl.col("scope").map_elements(lambda scope: _sentence(named(scope)), return_dtype=pl.String).alias("what"),
-        "excess", kind.alias("kind"), state.alias("state"), "first_day", "last_day",
+        "excess", pl.lit(kind).alias("kind"), state.alias("state"), "first_day", "last_day",
         pl.col("first_seen_at").dt.date().alias("first_seen"),
         pl.col("next_step").map_elements(_sentence, return_dtype=pl.String),
     )  # fmt: skip

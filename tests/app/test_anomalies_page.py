@@ -67,7 +67,7 @@ def test_the_page_says_what_is_open_and_what_it_costs(odd: Path) -> None:
     )
     assert [m.value for m in app.metric] == ["2", "216 k", "9.00 k", "192 k", "0"]
     rows = table(app, "what", "excess")
-    assert list(rows["kind"]) == ["step up: more accelerators", "spend that ended: ended"]
+    assert list(rows["kind"]) == ["step up, more accelerators", "spend that ended"]
     assert list(rows["state"]) == ["open, goes on", "open, over"]
     assert f"**All that are shown: {rose['excess'] + fell['excess']:,.2f} USD**" in words(app)
 
