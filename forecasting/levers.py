@@ -9,12 +9,11 @@ from typing import Annotated, Final, Literal, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from finops.scope import ALL, parse_scope, said
+from forecasting.series import Floats
 
-Floats = NDArray[np.float64]
 YEAR_DAYS: Final = 365
 EVERYTHING: Final = "is_ai=true"
 """What a scope without dimensions is: a forecast is of AI spend."""

@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from forecasting.levers import Amount, Floats, Lever
-from forecasting.series import DATE, SERIES
+from forecasting.levers import Amount, Lever
+from forecasting.series import DATE, SERIES, Floats
 
 LEVER: Final = "lever"
 CELL_SERIES: Final = "all_series"
