@@ -1,9 +1,10 @@
 """What the company knows of its series beside their cost: events, holidays, and what was used."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, timedelta
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -26,7 +27,7 @@ COVERED_RATIO: Final = 0.95
 """A series has a volume where one unit counts what so much of its cost is for ..."""
 DAY_COVERED_RATIO: Final = 0.5
 """... on the days on which it counts so much; on others it is not known."""
-_COST, _INSIDE = "_cost", "_inside"
+_COST, _END, _KEY = "_cost", "_end", "_by "
 _UNITS: Final = {"accelerator": s.ACCELERATOR_HOURS, "model_api": s.TOKENS}
 """What is counted, by driver."""
 
@@ -46,80 +47,102 @@ def with_known(
     """
     facts = _facts(lake, selection, config.events)
     known = {one.name: replace(one, countries=config.company.countries) for one in series}
+    ends = pl.DataFrame(
+        {SERIES: list(known), _END: [one.end for one in known.values()]}, schema={SERIES: pl.String, _END: pl.Date}
+    )
+    wholes = [_Whole(lake, selection, event) for event in config.events]
     for by in groupings:
         keys = {word: pl.col(column(word)).cast(pl.String).fill_null(NONE) for word in dict.fromkeys(by)}
-        named = facts.with_columns(series_name(keys, selection.main_currency).alias(SERIES))
-        mine = named.filter(pl.col(SERIES).is_in(list(known)))
-        for rows in mine.partition_by(SERIES):
-            one, first = known[rows[SERIES][0]], rows.head(1)
-            values = {word: str(first.select(value).item()) for word, value in keys.items()}
-            about = _About(one, rows, values, first[s.BILLING_CURRENCY][0] == config.company.currency)
-            events = tuple(about.events(config.events, lake, selection))
-            known[one.name] = replace(one, events=events, volume=_volume(one, rows))
+        named = facts.with_columns(
+            series_name(keys, selection.main_currency).alias(SERIES), **{_KEY + word: key for word, key in keys.items()}
+        ).join(ends, on=SERIES)
+        for whole in wholes:
+            for name, event in _events(whole, named, tuple(keys), config.company.currency):
+                known[name] = replace(known[name], events=(*known[name].events, event))
+        for (name,), rows in _counted(named).partition_by(SERIES, as_dict=True).items():
+            known[str(name)] = replace(known[str(name)], volume=_volume(known[str(name)], rows))
     return [known[one.name] for one in series]
 
 
-@dataclass(frozen=True)
-class _About:
-    """A series, its daily rows, its value of each dimension, and whether it is in the company's currency."""
+class _Whole:
+    """An event, and what its `where` cost on each day, whatever series are asked for."""
 
-    series: DailySeries
-    rows: pl.DataFrame
-    keys: Mapping[str, str]
-    in_currency: bool
-
-    def events(self, stated: Sequence[Stated], lake: Lake, selection: Selection) -> Iterator[Event]:
-        for event in stated:
-            # a coming event that says no day of its announcement is known today, and was not before
-            known_from = event.announced or min(event.date, self.series.end)
-            found = Event(event.name, event.kind, event.date, event.end, event.ratio, event.amount, known_from)
-            where = _inside(event.where)
-            first = min(event.date, known_from)
-            if event.amount is not None:
-                share = self._share_of_event(event, where, first, lake, selection) if self.in_currency else 0.0
-                if share:
-                    yield replace(found, amount=event.amount * share)
-            elif event.ratio is not None:
-                share = _ratio(self.rows, where, first - timedelta(days=BEFORE_DAYS), first)
-                if share:
-                    yield replace(found, ratio=1 + share * (event.ratio - 1))
-            elif event.date <= self.series.end:
-                after = (event.end or event.date + timedelta(days=BEFORE_DAYS)) + timedelta(days=1)
-                if _ratio(self.rows, where, first - timedelta(days=BEFORE_DAYS), after) >= MATERIAL_RATIO:
-                    yield found
-            elif event.kind == "planned_run" and self._share_of_event(event, where, first, lake, selection):
-                yield found
-
-    def _share_of_event(self, event: Stated, where: pl.Expr, first: date, lake: Lake, selection: Selection) -> float:
-        """How much of the cost that the event is about is this series': lately, else ever before; without any cost
-        before it, all where the series is wider than the event, else nothing."""
-        daily = lake.scan("spend_daily").filter(pl.col(s.LEDGER_ROLE) == s.BILLED, where)
-        total = daily.group_by(pl.col(s.CHARGE_DATE).alias(DATE), s.BILLING_CURRENCY).agg(
-            pl.col(selection.scope.measure).sum().cast(pl.Float64).alias(_COST)
+    def __init__(self, lake: Lake, selection: Selection, event: Stated) -> None:
+        self.event = event
+        self.inside = pl.all_horizontal(
+            pl.lit(value=True),
+            *(
+                pl.col(s.SHORT_NAMES[word]).cast(pl.String).fill_null(NONE) == value
+                for word, value in event.where.items()
+            ),
         )
-        own = pl.col(s.BILLING_CURRENCY) == self.rows[s.BILLING_CURRENCY][0]
-        for start in (first - timedelta(days=BEFORE_DAYS), date.min):
-            days = pl.col(DATE).is_between(start, first, closed="left")
-            whole = _cost(total.filter(days, own).collect())
-            if whole > 0:
-                return max(0.0, _cost(self.rows.filter(days, where)) / whole)
-        return float(all(event.where.get(word) == value for word, value in self.keys.items()))
+        self._daily = (
+            lake.scan("spend_daily")
+            .filter(pl.col(s.LEDGER_ROLE) == s.BILLED, self.inside)
+            .group_by(s.BILLING_CURRENCY, pl.col(s.CHARGE_DATE).alias(DATE))
+            .agg(pl.col(selection.scope.measure).sum().cast(pl.Float64).alias(_COST))
+            .collect()
+            if event.amount is not None or event.kind == "planned_run"
+            else pl.DataFrame(schema={s.BILLING_CURRENCY: pl.String(), DATE: pl.Date(), _COST: pl.Float64()})
+        )
+        self.cost = cache(self._cost_of)
+
+    def _cost_of(self, currency: str, start: date, end: date) -> float:
+        """Its cost in a currency from start to before end."""
+        days = pl.col(DATE).is_between(start, end, closed="left")
+        return float(self._daily.filter(days, pl.col(s.BILLING_CURRENCY) == currency)[_COST].sum())
 
 
-def _inside(where: Mapping[str, str]) -> pl.Expr:
-    values = ((pl.col(s.SHORT_NAMES[word]).cast(pl.String).fill_null(NONE), value) for word, value in where.items())
-    return pl.all_horizontal(pl.lit(value=True), *(of == value for of, value in values))
+def _events(whole: _Whole, named: pl.DataFrame, words: tuple[str, ...], currency: str) -> Iterator[tuple[str, Event]]:
+    """The series that an event reaches, with the event as it is for each of them."""
+    stated = whole.event
+    # a coming event that says no day of its announcement is known today, and was not before
+    announced = pl.lit(stated.announced, pl.Date)
+    known_from = pl.coalesce(announced, pl.min_horizontal(pl.lit(stated.date), _END))
+    first, day, cost = pl.min_horizontal(pl.lit(stated.date), known_from), pl.col(DATE), pl.col(_COST)
+    lately, before = day.is_between(first - pl.duration(days=BEFORE_DAYS), first, closed="left"), day < first
+    last = stated.end or stated.date + timedelta(days=BEFORE_DAYS)
+    around = (day >= first - pl.duration(days=BEFORE_DAYS)) & (day <= last)
+    sums = {
+        "own": cost.filter(lately), "inside": cost.filter(lately & whole.inside),
+        "ever": cost.filter(before & whole.inside),
+        "around": cost.filter(around), "around_inside": cost.filter(around & whole.inside),
+    }  # fmt: skip
+    parts = named.group_by(SERIES, maintain_order=True).agg(
+        known_from.first().alias("known_from"), first.first().alias("first"), pl.col(_END, s.BILLING_CURRENCY).first(),
+        pl.col([_KEY + word for word in words]).first(), **{name: part.sum() for name, part in sums.items()},
+    )  # fmt: skip
+    as_stated = Event(stated.name, stated.kind, stated.date, stated.end, stated.ratio, stated.amount)
+    for part in parts.iter_rows(named=True):
+        found = replace(as_stated, known_from=part["known_from"])
+        if stated.ratio is not None:
+            share = _ratio(part["inside"], part["own"])
+            if share:
+                yield part[SERIES], replace(found, ratio=1 + share * (stated.ratio - 1))
+        elif stated.amount is not None:
+            share = _share_of_event(whole, part, words) if part[s.BILLING_CURRENCY] == currency else 0.0
+            if share:
+                yield part[SERIES], replace(found, amount=stated.amount * share)
+        elif stated.date <= part[_END]:
+            if _ratio(part["around_inside"], part["around"]) >= MATERIAL_RATIO:
+                yield part[SERIES], found
+        elif stated.kind == "planned_run" and _share_of_event(whole, part, words):
+            yield part[SERIES], found
 
 
-def _ratio(rows: pl.DataFrame, where: pl.Expr, start: date, end: date) -> float:
-    """The share of rows' cost that lies in the filter, from start to before end."""
-    within = rows.filter(pl.col(DATE).is_between(start, end, closed="left"))
-    total = _cost(within)
-    return _cost(within.filter(where)) / total if total > 0 else 0.0
+def _share_of_event(whole: _Whole, part: Mapping[str, Any], words: tuple[str, ...]) -> float:
+    """How much of the cost that an event is about is a series': lately, else ever before; without any cost before it,
+    all where the series is wider than the event, else nothing."""
+    first, currency = part["first"], part[s.BILLING_CURRENCY]
+    for own, start in (("inside", first - timedelta(days=BEFORE_DAYS)), ("ever", date.min)):
+        cost = whole.cost(currency, start, first)
+        if cost > 0:
+            return _ratio(part[own], cost)
+    return float(all(whole.event.where.get(word) == part[_KEY + word] for word in words))
 
 
-def _cost(rows: pl.DataFrame) -> float:
-    return float(rows.select(pl.col(_COST).sum()).item())
+def _ratio(part: float, whole: float) -> float:
+    return max(0.0, part / whole) if whole > 0 else 0.0
 
 
 def _facts(lake: Lake, selection: Selection, events: Sequence[Stated]) -> pl.DataFrame:
@@ -163,26 +186,31 @@ def _with_metered(rows: pl.DataFrame, lake: Lake, measure: str) -> pl.DataFrame:
     )
 
 
+def _counted(named: pl.DataFrame) -> pl.DataFrame:
+    """The cost of each series and day, and for each unit how much of it is counted (`cost UNIT`) and how many."""
+    counted = {
+        unit: pl.when((pl.col(s.DRIVER) == driver) & (pl.col(unit) > 0)).then(_COST) for driver, unit in _UNITS.items()
+    }
+    return named.group_by(SERIES, DATE, maintain_order=True).agg(
+        pl.col(_COST).sum(),
+        *(of.sum().alias(f"cost {unit}") for unit, of in counted.items()),
+        *(pl.col(unit).filter(of.is_not_null()).sum() for unit, of in counted.items()),
+    )
+
+
 def _volume(series: DailySeries, rows: pl.DataFrame) -> Floats | None:
-    """What was used on each day of a series, in the one unit that counts nearly all its cost; None without one."""
-    total = _cost(rows)
-    for driver, unit in _UNITS.items():
-        counted = rows.filter(pl.col(s.DRIVER) == driver, pl.col(unit) > 0)
-        if total > 0 and _cost(counted) >= COVERED_RATIO * total:
-            return _daily(series, rows, counted, unit)
-    return None
+    """What was used on each day of a series, in the one unit that counts nearly all its cost; None without one.
 
-
-def _daily(series: DailySeries, rows: pl.DataFrame, counted: pl.DataFrame, unit: str) -> Floats:
-    """The unit by day: 0 on days without cost, missing where too little of the cost is counted or is estimated."""
-    cost = rows.group_by(DATE).agg(pl.col(_COST).sum())
-    used = counted.group_by(DATE).agg(pl.col(_COST).sum().alias(_INSIDE), pl.col(unit).sum())
-    days = pl.DataFrame({DATE: series.days()})
-    found = days.join(cost, on=DATE, how="left").join(used, on=DATE, how="left", maintain_order="left")
-    enough = pl.col(_INSIDE) >= DAY_COVERED_RATIO * pl.col(_COST)
+    0 on days without cost, missing where too little of the cost is counted, or where it is estimated.
+    """
+    total = float(rows[_COST].sum())
+    unit = next((u for u in _UNITS.values() if total > 0 and rows[f"cost {u}"].sum() >= COVERED_RATIO * total), None)
+    if unit is None:
+        return None
+    found = pl.DataFrame({DATE: series.days()}).join(rows, on=DATE, how="left", maintain_order="left")
+    enough = pl.col(f"cost {unit}") >= DAY_COVERED_RATIO * pl.col(_COST)
     nothing = pl.col(_COST).fill_null(0) == 0
-    volume: Floats = found.select(
-        pl.when(enough).then(unit).when(nothing).then(0.0).otherwise(None)
-    ).to_series().fill_null(np.nan).to_numpy().copy()  # fmt: skip
+    days = found.select(pl.when(nothing).then(0.0).when(enough).then(unit).alias(unit))[unit]
+    volume: Floats = days.fill_null(np.nan).to_numpy().copy()
     volume[np.isnan(series.billed)] = np.nan
     return volume
