@@ -59,7 +59,7 @@ class Past:
 
     def _is_readable(self, load: Load) -> bool:
         try:
-            self.counts(load)
+            self.first_day(load)  # reads every file
         except GONE:
             return False
         return True
@@ -102,10 +102,10 @@ class Past:
         return daily.filter(pl.col(s.BILLING_PERIOD) >= f"{first:%Y-%m}", pl.col(s.CHARGE_DATE) > first)
 
     def first_day(self, load: Load) -> date:
-        """The first day of all that a load held."""
+        """The first day of all that a load held; date.max where it held nothing."""
         billed = self._lake.scan("spend_daily", snapshot=load.snapshot).filter(pl.col(s.LEDGER_ROLE) == s.BILLED)
-        found: date = billed.select(pl.col(s.CHARGE_DATE).min()).collect().item()
-        return found
+        found: date | None = billed.select(pl.col(s.CHARGE_DATE).min()).collect().item()
+        return found or date.max
 
 
 def _load_days(lake: Lake) -> list[Load]:

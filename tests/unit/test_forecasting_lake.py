@@ -42,13 +42,18 @@ def charge(
     }  # fmt: skip
 
 
-def fill(lake: Lake, rows: Iterable[Row], command: str = "test") -> None:
-    """Make spend_daily hold these rows."""
+def as_spend(rows: Iterable[Row]) -> pl.DataFrame:
+    """Rows as the table spend_daily has them."""
     frame = pl.DataFrame(
         list(rows), schema={c: k for c, k in COLUMNS.items() if c != s.LEDGER_ROLE} | {s.LEDGER_ROLE: pl.String()}
     )
+    return frame.select(pl.col(c).cast(k) for c, k in COLUMNS.items())
+
+
+def fill(lake: Lake, rows: Iterable[Row], command: str = "test") -> None:
+    """Make spend_daily hold these rows."""
     with lake.transaction(command) as tx:
-        tx.replace("spend_daily", frame.select(pl.col(c).cast(k) for c, k in COLUMNS.items()))
+        tx.replace("spend_daily", as_spend(rows))
 
 
 def values(lake: Lake, **options: object) -> dict[str, list[Decimal | None]]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
+from finops import schema as s
 from finops.pipeline import vintages
 from finops.pipeline.histories import Selection, daily_series
 from finops.pipeline.loads import Past
@@ -14,7 +15,7 @@ from forecasting.backtest import backtest_task, judge
 from forecasting.fits import Task, fit_all
 from forecasting.method import DEFAULT
 from forecasting.series import DATE, SERIES, VALUE, DailySeries, read_series
-from tests.unit.test_forecasting_lake import FIRST, Row, charge, fill
+from tests.unit.test_forecasting_lake import FIRST, Row, as_spend, charge, fill
 
 Dated = Callable[[int], None]
 
@@ -151,6 +152,20 @@ def test_loads_that_were_deleted_end_the_history(lake: Lake, dated: Dated) -> No
     lake.vacuum(keep_snapshots=2)
     (series,) = as_it_stood(lake, 30).values()
     assert known(series, 30) == [30.0] * 30
+
+
+def test_a_load_of_which_only_a_part_is_left_is_no_history(lake: Lake, dated: Dated) -> None:
+    """Vacuum took the old August, which September's unchanged file does not bring back."""
+    fill(lake, costs(160))
+    dated(160)
+    for number, cost in ((161, "70"), (162, "60")):
+        august = [row for row in costs(31, cost) if row[s.BILLING_PERIOD] == "2026-08"]
+        with lake.transaction("test") as tx:
+            tx.replace("spend_daily", as_spend(august), where={s.BILLING_PERIOD: ["2026-08"]})
+        dated(number)
+    lake.vacuum(keep_snapshots=2)
+    (series,) = as_it_stood(lake, 150).values()
+    assert known(series, 150) == [70.0] * 31 + [100.0] * 119
 
 
 def test_of_a_days_loads_the_last_counts(lake: Lake, dated: Dated) -> None:
