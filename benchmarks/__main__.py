@@ -3,7 +3,9 @@
 import sys
 from importlib import import_module
 
-NAMES = ("ingest", "forecast", "levels", "landing", "late_days", "drivers", "reconciliation", "load", "placement", "pricing")
+NAMES = (
+    "ingest", "forecast", "levels", "landing", "late_days", "drivers", "reconciliation", "load", "placement", "pricing",
+)  # fmt: skip
 
 for name in sys.argv[1:] or NAMES:
     print(f"== {name}")

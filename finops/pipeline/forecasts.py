@@ -207,6 +207,6 @@ def _said_of_sums(currency: str, made: Reconciled) -> list[str]:
         how = f"those by {made.rule.split(' ', 1)[1]} {'stay, the others follow' if stays else 'move least'}"
     line = f"{currency}: forecasts of parts sum to those of their totals; {how}."
     if made.missed:
-        before, after = percent(made.missed[BASE]), percent(made.missed[made.rule])
-        line += f" In the backtest that takes what all of them missed a day's cost by from {before} to {after}."
+        before, after = made.missed[BASE] * 100, made.missed[made.rule] * 100
+        line += f" In the backtest that takes what all missed a day's cost by from {before:.1f} % to {after:.1f} %."
     return [*lines, line]
