@@ -179,8 +179,7 @@ class Lags:
         charges = [
             (source, day, age, self._past.counts(load).get(source, {}).get(day, 0) / in_the_end)
             for load in self._recent
-            for source, loaded in load.loaded.items()
-            if loaded == load.day
+            for source in load.loaded
             for age in range(late.OLDEST_DAYS)
             if (in_the_end := final.get(source, {}).get(day := load.day - timedelta(days=age)))
         ]

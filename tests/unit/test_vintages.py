@@ -9,6 +9,7 @@ import pytest
 from finops import schema as s
 from finops.pipeline import vintages
 from finops.pipeline.histories import Selection, daily_series
+from finops.pipeline.late_days import Lags
 from finops.pipeline.loads import Past
 from finops.store import Lake
 from forecasting.backtest import backtest_task, judge
@@ -16,6 +17,7 @@ from forecasting.fits import Task, fit_all
 from forecasting.method import DEFAULT
 from forecasting.series import DATE, SERIES, VALUE, DailySeries, read_series
 from tests.unit.test_forecasting_lake import FIRST, Row, as_spend, charge, fill
+from tests.unit.test_late_days import SHARES, shown
 
 Dated = Callable[[int], None]
 
@@ -175,3 +177,17 @@ def test_of_a_days_loads_the_last_counts(lake: Lake, dated: Dated) -> None:
         dated(number)
     (series,) = as_it_stood(lake, 30).values()
     assert known(series, 30) == [20.0] * 30
+
+
+def test_a_lag_is_measured_by_the_loads_of_its_own_source(lake: Lake, dated: Dated) -> None:
+    """Azure is loaded every other day: what it shows a day later, unloaded, is not what it shows at that age."""
+    for load in range(40, 76):
+        azure = [{**row, s.SOURCE_ID: "azure"} for row in shown(load - load % 2, noise=0.0)]
+        if load % 2 == 0:
+            fill(lake, [*shown(load - 1, noise=0.0), *azure], command="ingest azure")
+            dated(load)
+        fill(lake, [*shown(load, noise=0.0), *azure], command="ingest aws")
+        dated(load)
+    curves = Lags(Past(lake, Selection((), {}, "effective", None), [()])).curves.filter(pl.col("age") < len(SHARES))
+    assert curves["source"].to_list() == ["aws"] * 3 + ["azure"] * 3
+    assert curves["share"].to_list() == pytest.approx([*SHARES, *SHARES], rel=0.01)
