@@ -105,7 +105,7 @@ def _of_volume(series: DailySeries, price: Floats) -> tuple[Event, ...]:
     for event in series.events:
         at = min(max((event.start - series.start).days, 0), len(price) - 1)
         amount = None if event.amount is None else event.amount / price[at]
-        if event.kind not in OF_PRICE or event.kind == "incident":
+        if event.is_apart or event.kind not in OF_PRICE:
             found.append(replace(event, amount=amount))
         elif amount is not None:
             found.append(replace(event, amount=amount, ratio=None))

@@ -191,6 +191,17 @@ def test_a_coming_price_multiplies_a_volume_forecast_and_runs_are_converted() ->
     np.testing.assert_allclose(path.mean, expected, rtol=1e-6)
 
 
+def test_days_apart_are_left_out_of_use_too() -> None:
+    """A run that is only known as something else from one day to another is not followed by a volume either."""
+    used = weekly(150) * 50
+    usual = forecast_path(series(used * 0.02, volume=used), horizon=8)
+    used[140:148] *= 3
+    apart = Event("run", "other", day(140), end=day(147))
+    path = forecast_path(series(used * 0.02, apart, volume=used), horizon=8)
+    assert usual.name == path.name == PRICE_X_VOLUME
+    np.testing.assert_allclose(path.mean, usual.mean, rtol=0.05)
+
+
 def test_a_volume_that_does_not_explain_cost_is_left_aside() -> None:
     """Use that has nothing to do with cost, fees on the first of the month, and days without use change nothing."""
     cost = weekly(200)
