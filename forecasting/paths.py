@@ -231,17 +231,20 @@ def paths_of(portfolio: Sequence[Fitted], rows: pl.DataFrame, *, count: int = PA
 def courses(values: Floats, series: DailySeries, path: Path, dependence: Dependence, *, estimated: int = 0) -> Floats:
     """Paths through the equally likely values of each day (rising, (count, days)), each value used once a day.
 
-    path: the fit at the end of the series; estimated: so many of the first days lie before that end. Bursts go
-    together as their own courses do.
+    path: the fit at the end of the series; estimated: so many of the first days lie before that end. Bursts are the
+    courses that their quantiles were taken from, brought to the mean of each day.
     """
     recent = series.last(HISTORY_DAYS)
     if path.model == BURSTS and is_intermittent(recent):
-        drawn = burst_draws(recent, len(path.center))
-        order = np.concatenate([np.repeat(drawn[:, :1], estimated, axis=1), drawn], axis=1)
-    else:
-        growth = np.concatenate([np.ones(estimated), growth_of(path)])
-        order = tied_scores(growth, dependence, name=series.name, cutoff=series.end, count=len(values))
-    ranks = np.argsort(np.argsort(order[: len(values), : values.shape[1]], axis=0, kind="stable"), axis=0)
+        ahead = values.shape[1] - estimated
+        drawn = burst_draws(recent, len(path.center))[: len(values), :ahead]
+        mean, own = values[:, estimated:].mean(axis=0), drawn.mean(axis=0)
+        return np.concatenate(
+            [values[:, :estimated], drawn * np.divide(mean, own, out=np.ones(ahead), where=own > 0)], axis=1
+        )
+    growth = np.concatenate([np.ones(estimated), growth_of(path)])[: values.shape[1]]
+    score = tied_scores(growth, dependence, name=series.name, cutoff=series.end, count=len(values))
+    ranks = np.argsort(np.argsort(score, axis=0, kind="stable"), axis=0)
     return np.take_along_axis(values, ranks, axis=0)
 
 
