@@ -23,7 +23,7 @@ from forecasting.series import DailySeries, Floats
 
 MOST_FITS: Final = 100_000
 """So many fits are kept at most, about 250 MB for 90 days ahead; more are made again."""
-_LIBRARIES: Final = ("numpy", "prophet", "statsforecast")
+_LIBRARIES: Final = ("numpy", "prophet", "holidays", "statsforecast")
 _UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 """What reading a file that is cut off, damaged or not ours raises."""
 
