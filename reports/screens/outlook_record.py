@@ -88,9 +88,10 @@ def accuracy(page: Page, names: Sequence[str]) -> None:
                 says="How often the 80 % and 95 % bands held, beside how often they should",
             )  # fmt: skip
             st.caption("A dot on the line of its colour: the band held as often as it says. Right of it: too wide.")
+    origins, horizon = judged.select(pl.col("origins", "horizon").max()).row(0)
     st.caption(
-        f"Backtest from {judged['origins'].max()} past days, {judged['horizon'].max()} days ahead each. Missed by: the "
-        "sum of all misses over the cost of those days."
+        f"Backtest from {origins} past days, {horizon} days ahead each. Missed by: the sum of all misses over the cost "
+        "of those days."
     )
 
 
