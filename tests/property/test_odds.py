@@ -6,7 +6,7 @@ from decimal import Decimal
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -39,6 +39,7 @@ def test_a_larger_amount_is_passed_no_more_likely_and_no_earlier(
 
 
 @settings(deadline=None)
+@example(np.zeros(2), np.array([[100.0, 20.0, -60.0]]), 80.0)  # a credit on the last day brings it back
 @given(days_spent, courses, st.floats(0, 10_000))
 def test_an_amount_runs_out_before_the_end_exactly_where_it_is_passed_with_more_than_one_half(
     spent: Floats, paths: Floats, amount: float
