@@ -16,6 +16,7 @@ from finops.config import Config
 from finops.errors import InputError
 from finops.freshness import settled_until
 from finops.pipeline import odds
+from finops.pipeline.late_days import BILLED_IN_PART
 from finops.scope import Period, Scope, parse_period, parse_scope
 from finops.store import Lake, again_on_conflict
 from forecasting.series import Floats
@@ -183,11 +184,12 @@ def _fares(
 ) -> Iterator[dict[str, object]]:
     spend = _spend(ledger, scope, currency, cost)
     forecast = forecast_of(ledger.forecasts, scope, currency, cost)
-    courses = _courses(spend, ledger, forecast, budgets["period"].to_list(), seed=f"{scope} {currency} {cost}")
+    settled = _certain_until(ledger.settled, forecast)
+    courses = _courses(spend, ledger, settled, forecast, budgets["period"].to_list(), seed=f"{scope} {currency} {cost}")
     for row in budgets.to_dicts():
         period, budget = parse_period(row["period"]), row["amount"]
-        landing, basis = _landing(period, spend, ledger.settled, forecast)
-        planned, closed = period.start >= ledger.settled, period.end <= ledger.settled
+        landing, basis = _landing(period, spend, settled, forecast)
+        planned, closed = period.start >= settled, period.end <= settled
         ratio = None if landing is None else variance_ratio(budget=budget, expected=landing)
         verdict = "planned"
         if landing is not None and not planned:
@@ -201,7 +203,7 @@ def _fares(
         chances: Mapping[str, object] = {}
         if landing is not None and not closed:
             assert courses is not None, "a period is open"
-            spent = spend.by_day(period.start, max(period.start, ledger.settled))
+            spent = spend.by_day(period.start, max(period.start, settled))
             chances = odds.odds(budget, period, spent=spent, courses=courses, today=ledger.today)
         yield {
             **dict.fromkeys(odds.COLUMNS), "budget_id": row["budget_id"], "scope": row["scope"],
@@ -213,11 +215,17 @@ def _fares(
         }  # fmt: skip
 
 
+def _certain_until(settled: date, forecast: pl.DataFrame) -> date:
+    """The first day that is not known in full: days that a source has billed in part are the forecast's to complete."""
+    late = forecast.filter(pl.col("model") == BILLED_IN_PART)["date"].min()
+    return min(settled, late) if isinstance(late, date) else settled
+
+
 def _courses(
-    spend: _Spend, ledger: _Ledger, forecast: pl.DataFrame, periods: list[str], *, seed: str
+    spend: _Spend, ledger: _Ledger, start: date, forecast: pl.DataFrame, periods: list[str], *, seed: str
 ) -> odds.Courses | None:
     """Sampled courses of a scope's cost to the end of its last period, as `_landing` expects it on average."""
-    start, end = ledger.settled, max(parse_period(name).end for name in periods)
+    end = max(parse_period(name).end for name in periods)
     if end <= start:
         return None
     first = spend.days[s.CHARGE_DATE].min()

@@ -114,6 +114,25 @@ def test_an_open_budget_has_odds_from_its_paths_or_its_past(frozen: Config, lake
         assert (row["run_out"] is not None) == (row["over_probability"] > 0.5)  # type: ignore[operator]
 
 
+def test_a_day_that_is_billed_in_part_lands_as_the_forecast_completes_it(frozen: Config, lake: Lake) -> None:
+    """Its visible cost is not counted beside what it comes to."""
+    before = status(frozen, lake)["is_ai=true", "2026-10"]
+    visible = (
+        lake.scan("spend_daily")
+        .filter(s.IS_AI, pl.col(s.CHARGE_DATE) == LAST)
+        .select(pl.col(s.EFFECTIVE_COST).sum())
+        .collect()
+        .item()
+    )
+    rows = lake.scan("forecasts").filter(pl.col("series") == "total").sort("date").collect()
+    late = rows.head(1).with_columns(date=pl.lit(LAST), model=pl.lit("billed_in_part"), mean=pl.lit(400.0))
+    with lake.transaction("test") as tx:
+        tx.append("forecasts", late)
+    after = status(frozen, lake)["is_ai=true", "2026-10"]
+    moved = Decimal(str(after["landing"])) - Decimal(str(before["landing"]))
+    assert abs(moved - (400 - visible)) <= Decimal("0.01")
+
+
 def test_a_month_to_come_is_part_of_the_quarter_that_it_lies_in(frozen: Config, lake: Lake) -> None:
     """November is planned, with odds of its own; the quarter's landing holds it."""
     found = status(frozen, lake)
