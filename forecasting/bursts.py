@@ -23,6 +23,8 @@ APART_RATIO: Final = 5.0
 """A burst's day costs at least so many times what an idle day does."""
 LEAST_CHANCE_RATIO: Final = 0.5
 """Where weekdays, or days of the month, tell bursts from idle days better than this, they are no matter of chance."""
+OUTLASTING_RATIO: Final = 2.0
+"""A burst, or a pause, that lasts so many times longer than any before it is no longer one."""
 DRAWS: Final = 400
 AMOUNT_DAYS: Final = 60
 """What bursts cost moves: one that ended so many days ago counts for 1/e of one that ends now."""
@@ -33,6 +35,10 @@ class _Run:
     start: int
     end: int
     on: bool
+
+    @property
+    def days(self) -> int:
+        return self.end - self.start
 
 
 def is_intermittent(series: DailySeries) -> bool:
@@ -46,7 +52,10 @@ def is_intermittent(series: DailySeries) -> bool:
     if busy <= 0 or values.min() < 0:
         return False
     on = values > ON_RATIO * busy
-    if not LEAST_IDLE_RATIO <= 1 - on.mean() < 1 or sum(run.on for run in _runs(on)) < LEAST_BURSTS:
+    runs = _runs(on)
+    if not LEAST_IDLE_RATIO <= 1 - on.mean() < 1 or sum(run.on for run in runs) < LEAST_BURSTS:
+        return False
+    if runs[-1].days > OUTLASTING_RATIO * max(run.days for run in runs[:-1] if run.on == runs[-1].on):
         return False
     if np.median(values[on]) < APART_RATIO * np.quantile(values[~on], 0.75):
         return False
@@ -68,28 +77,28 @@ def draws(series: DailySeries, horizon: int) -> Floats:
 
     The current run lasts on for a geometric time with the mean of its kind, because its length so far tells little;
     after it bursts and pauses alternate, their lengths drawn from the history's whole runs and each burst's amounts
-    from the days of one burst, the recent ones more often. Seeded by the series' name and length.
+    from the days of one burst, the recent ones more often. Few runs say little of their like, so each course draws with
+    weights of its own (Bayesian bootstrap, Rubin 1981). Seeded by the series' name and length.
     """
     values = series.observed
     on = values > ON_RATIO * np.quantile(values, 0.9)
     runs = _runs(on)
     random = np.random.default_rng(_seed(f"{series.name}\n{len(series.values)}"))
     bursts = [run for run in runs if run.on]
-    weights = np.exp(-np.array([len(values) - run.end for run in bursts]) / AMOUNT_DAYS)
-    lengths = {
-        state: np.array([run.end - run.start for run in runs[1:-1] if run.on == state]) for state in (True, False)
-    }
+    recent = np.exp(-np.array([len(values) - run.end for run in bursts]) / AMOUNT_DAYS)
+    amounts = random.dirichlet(np.ones(len(bursts)), DRAWS) * recent
+    lengths = {state: np.array([run.days for run in runs[1:-1] if run.on == state]) for state in (True, False)}
+    shares = {state: random.dirichlet(np.ones(len(known)), DRAWS) for state, known in lengths.items()}
+    starts, sizes = np.array([run.start for run in bursts]), np.array([run.days for run in bursts])
     idle = values[~on][-AMOUNT_DAYS:]
     made = np.empty((DRAWS, horizon))
     at, state, burst = np.zeros(DRAWS, np.int64), runs[-1].on, np.full(DRAWS, len(bursts) - 1)
-    last = random.geometric(1 / lengths[state].mean(), DRAWS)
+    last = random.geometric(1 / (shares[state] @ lengths[state]))
     days = np.arange(horizon)
     while True:
         here = (days >= at[:, None]) & (days < (at + last)[:, None])
         if state:
-            starts = np.array([run.start for run in bursts])[burst]
-            sizes = np.array([run.end - run.start for run in bursts])[burst]
-            picked = starts[:, None] + (random.random((DRAWS, horizon)) * sizes[:, None]).astype(np.int64)
+            picked = (starts[burst, None] + random.random((DRAWS, horizon)) * sizes[burst, None]).astype(np.int64)
             made[here] = values[picked][here]
         else:
             made[here] = random.choice(idle, (DRAWS, horizon))[here]
@@ -97,8 +106,15 @@ def draws(series: DailySeries, horizon: int) -> Floats:
         if (at >= horizon).all():
             return made
         state = not state
-        last = random.choice(lengths[state], DRAWS)
-        burst = random.choice(len(bursts), DRAWS, p=weights / weights.sum())
+        last = lengths[state][_chosen(shares[state], random)]
+        burst = _chosen(amounts, random)
+
+
+def _chosen(weights: Floats, random: np.random.Generator) -> NDArray[np.int64]:
+    """One column of each row, by the row's weights."""
+    steps = np.cumsum(weights, axis=1)
+    chosen: NDArray[np.int64] = (steps < random.random(len(weights))[:, None] * steps[:, -1:]).sum(axis=1)
+    return chosen
 
 
 def _runs(on: NDArray[np.bool_]) -> list[_Run]:

@@ -116,7 +116,7 @@ def _of_history(series: DailySeries, behind_days: int) -> list[Reason]:
     moved = recent_step(billed)
     if moved is not None:
         days, ratio = moved
-        found.append((CARE, f"its level moved by {ratio:+.0%} {days} days ago, and may or may not stay"))
+        found.append((CARE, f"its level moved by {100 * ratio:+.0f} % {days} days ago, and may or may not stay"))
     if series.estimated >= LATE_DAYS:
         found.append((CARE, f"its last {series.estimated} days are estimated, because bills are late"))
     if behind_days >= LATE_DAYS:
@@ -137,22 +137,24 @@ def _of_past_forecasts(figures: Mapping[tuple[str, str], Mapping[str, Any]], mod
     best = min(simple, key=simple.__getitem__, default=None)
     if best is not None and own["wape"] > max(CLOSE_WAPE, WORSE_RATIO * simple[best]):
         grade = AVOID if own["wape"] > MUCH_WORSE_RATIO * simple[best] else CARE
-        found.append((grade, f"{_NAMES[best]} missed less ({simple[best]:.0%} against {own['wape']:.0%})"))
+        found.append(
+            (grade, f"{_NAMES[best]} missed less ({100 * simple[best]:.0f} % against {100 * own['wape']:.0f} %)")
+        )
     if own["wape"] > HUGE_WAPE:
         found.append(_huge(figures, model, own["wape"]))
     held = own["coverage80"]
     if held is not None and held < LEAST_COVERAGE80:
         grade = AVOID if held < FAILED_COVERAGE80 else CARE
-        found.append((grade, f"its 80 % band held only {held:.0%} of days"))
+        found.append((grade, f"its 80 % band held only {100 * held:.0f} % of days"))
     return found
 
 
 def _huge(figures: Mapping[tuple[str, str], Mapping[str, Any]], model: str, wape: float) -> Reason:
-    text = f"past forecasts missed a day's cost by {wape:.0%}"
+    text = f"past forecasts missed a day's cost by {100 * wape:.0f} %"
     for period in reversed(PERIODS):
         total = figures.get((model, period))
         if total is not None and total["wape"] is not None and total["wape"] <= TOTAL_WAPE:
-            return CARE, f"{text}, but the total to {period} by {total['wape']:.0%}: use totals only"
+            return CARE, f"{text}, but the total to {period} by {100 * total['wape']:.0f} %: use totals only"
     return AVOID, text
 
 

@@ -50,6 +50,25 @@ def test_idle_days_may_cost_a_little_but_not_nearly_as_much() -> None:
     assert not is_intermittent(series(bursts(2) + 500))
 
 
+def test_a_burst_that_outlasts_all_others_is_a_new_level() -> None:
+    """Cost that has run for 70 days, where bursts took at most two weeks, is not expected to end; nor to come back."""
+    values = np.where(np.arange(400) % 37 < 9, 1000.0, 0.0)
+    values[330:] = 400.0
+    assert not is_intermittent(series(values))
+    values[300:] = 0.0
+    assert not is_intermittent(series(values))
+
+
+def test_totals_are_as_uncertain_as_few_bursts_leave_them() -> None:
+    """Over 100 histories four of five totals of 30 days lie within the middle 80 % of the courses' totals."""
+    inside = 0
+    for seed in range(100):
+        values = bursts(seed, 300 + HORIZON)
+        made = draws(series(values[:-HORIZON]), HORIZON).sum(axis=1)
+        inside += np.quantile(made, 0.1) <= values[-HORIZON:].sum() <= np.quantile(made, 0.9)
+    assert 72 <= inside <= 88
+
+
 def test_drawn_means_beat_the_mean_of_the_last_90_days() -> None:
     """Over 60 histories the drawn mean errs less by day and in the total of 30 days."""
     by_day, in_total = np.zeros(2), np.zeros(2)
@@ -59,7 +78,7 @@ def test_drawn_means_beat_the_mean_of_the_last_90_days() -> None:
         for k, mean in enumerate((draws(series(known), HORIZON).mean(axis=0), np.full(HORIZON, known[-90:].mean()))):
             by_day[k] += np.abs(mean - came).sum()
             in_total[k] += abs((mean - came).sum())
-    assert by_day[0] < 0.97 * by_day[1]
+    assert by_day[0] < 0.98 * by_day[1]
     assert in_total[0] < 0.97 * in_total[1]
 
 

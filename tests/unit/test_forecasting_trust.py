@@ -52,13 +52,13 @@ def test_a_long_series_that_was_forecast_well_is_good() -> None:
 @pytest.mark.parametrize(
     ("figures", "grade", "reason"),
     [
-        (judged(0.20, naive=0.19), CARE, "last week again missed less (19% against 20%)"),
-        (judged(0.20, run_rate=0.15, naive=0.19), CARE, "the mean of the last 30 days missed less (15% against 20%)"),
+        (judged(0.20, naive=0.19), CARE, "last week again missed less (19 % against 20 %)"),
+        (judged(0.20, run_rate=0.15, naive=0.19), CARE, "the mean of the last 30 days missed less (15 % against 20 %)"),
         (judged(0.20, run_rate=0.13), AVOID, "the mean of the last 30 days missed less"),
-        (judged(0.61), AVOID, "past forecasts missed a day's cost by 61%"),
-        (judged(0.61, total=0.12), CARE, "but the total to month end by 12%: use totals only"),
-        (judged(0.10, coverage=0.6), CARE, "its 80 % band held only 60% of days"),
-        (judged(0.10, coverage=0.3), AVOID, "its 80 % band held only 30% of days"),
+        (judged(0.61), AVOID, "past forecasts missed a day's cost by 61 %"),
+        (judged(0.61, total=0.12), CARE, "but the total to month end by 12 %: use totals only"),
+        (judged(0.10, coverage=0.6), CARE, "its 80 % band held only 60 % of days"),
+        (judged(0.10, coverage=0.3), AVOID, "its 80 % band held only 30 % of days"),
         (judged(0.10).clear(), CARE, "no past forecast of it can be judged yet"),
     ],
 )
@@ -131,7 +131,7 @@ def test_late_data_is_named() -> None:
 def test_the_gravest_reason_decides_and_all_are_said() -> None:
     """A short history that missed hugely: both reasons in one sentence, the worse grade."""
     found = graded(weekly(40), judged(0.9))
-    assert found.sentence == "do not rely on it: only 40 days are known; past forecasts missed a day's cost by 90%"
+    assert found.sentence == "do not rely on it: only 40 days are known; past forecasts missed a day's cost by 90 %"
     assert doubtful([Trust("b", CARE, ("x",)), Trust("c", GOOD, ()), found]) == [found, Trust("b", CARE, ("x",))]
 
 
