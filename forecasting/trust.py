@@ -32,6 +32,8 @@ MUCH_WORSE_RATIO: Final = 1.5
 """... and with so many times should not be used ..."""
 CLOSE_WAPE: Final = 0.05
 """... unless it is close anyway."""
+USABLE_WAPE: Final = 0.15
+"""... unless it misses by so little that it serves all the same."""
 HUGE_WAPE: Final = 0.60
 TOTAL_WAPE: Final = 0.25
 """Days that are missed by a lot may still add up: totals within this are worth having."""
@@ -136,7 +138,7 @@ def _of_past_forecasts(figures: Mapping[tuple[str, str], Mapping[str, Any]], mod
     }
     best = min(simple, key=simple.__getitem__, default=None)
     if best is not None and own["wape"] > max(CLOSE_WAPE, WORSE_RATIO * simple[best]):
-        grade = AVOID if own["wape"] > MUCH_WORSE_RATIO * simple[best] else CARE
+        grade = AVOID if own["wape"] > max(USABLE_WAPE, MUCH_WORSE_RATIO * simple[best]) else CARE
         found.append(
             (grade, f"{_NAMES[best]} missed less ({100 * simple[best]:.0f} % against {100 * own['wape']:.0f} %)")
         )

@@ -55,6 +55,7 @@ def test_a_long_series_that_was_forecast_well_is_good() -> None:
         (judged(0.20, naive=0.19), CARE, "last week again missed less (19 % against 20 %)"),
         (judged(0.20, run_rate=0.15, naive=0.19), CARE, "the mean of the last 30 days missed less (15 % against 20 %)"),
         (judged(0.20, run_rate=0.13), AVOID, "the mean of the last 30 days missed less"),
+        (judged(0.12, run_rate=0.05), CARE, "the mean of the last 30 days missed less"),
         (judged(0.61), AVOID, "past forecasts missed a day's cost by 61 %"),
         (judged(0.61, total=0.12), CARE, "but the total to month end by 12 %: use totals only"),
         (judged(0.10, coverage=0.6), CARE, "its 80 % band held only 60 % of days"),
