@@ -33,7 +33,7 @@ MUCH_WORSE_RATIO: Final = 1.5
 CLOSE_WAPE: Final = 0.05
 """... unless it is close anyway."""
 USABLE_WAPE: Final = 0.15
-"""... unless it misses by so little that it serves all the same."""
+"""A forecast that misses by less serves all the same, with care."""
 HUGE_WAPE: Final = 0.60
 TOTAL_WAPE: Final = 0.25
 """Days that are missed by a lot may still add up: totals within this are worth having."""
