@@ -18,7 +18,9 @@ run: $(STAMP)  ## from nothing to a served page: demo company, forecasts, plans,
 	@$(BIN)/finops demo --months 18; status=$$?; if [ $$status -gt 1 ]; then exit $$status; fi
 	@$(BIN)/finops app
 
+# tests start finops hundreds of times; where Python may not write bytecode, each start would compile it all anew
 test: $(STAMP)
+	@$(BIN)/python -m compileall -q finops connectors forecasting optimizer reports
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(STAMP)

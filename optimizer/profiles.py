@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.vq import kmeans2
 
 from finops.errors import CallError
 from optimizer.scenario import LoadBlock
@@ -62,6 +61,8 @@ def _checked(names: Sequence[str], profiles: Mapping[str, Sequence[float]]) -> N
 
 def _clusters(shares: NDArray[np.float64], hours: NDArray[np.int64], count: int) -> list[NDArray[np.int64]]:
     """The hours in clusters of like loads, the highest joint load first; from quantiles, so the same each time."""
+    from scipy.cluster.vq import kmeans2  # a quarter of a second to import: only who makes profiles pays for it
+
     starts = np.array([part.mean(axis=0) for part in np.array_split(shares[hours], count)])
     _, labels = kmeans2(shares[hours], starts, minit="matrix", missing="warn")
     groups = [hours[labels == label] for label in range(count)]
