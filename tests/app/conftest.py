@@ -1,6 +1,5 @@
 """A small company whose figures the tests know: seven months of five bills, budgets, forecasts, plans, an alert."""
 
-import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -272,8 +271,3 @@ def at_home(company: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The small company as the home that the app serves."""
     monkeypatch.setenv("FINOPS_HOME", str(company))
     return company
-
-
-def environment(home: Path) -> dict[str, str]:
-    """The environment of an app that serves a home."""
-    return {**os.environ, "FINOPS_HOME": str(home)}

@@ -2,9 +2,6 @@
 
 import csv
 import shutil
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -17,7 +14,6 @@ from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
 from finops import schema as s
-from finops.cli.serve import SCRIPT, options
 from finops.config import load_config
 from finops.pipeline import anomalies as pipeline
 from finops.pipeline.daily import spend_daily
@@ -27,8 +23,9 @@ from reports.views import anomalies as views
 from reports.views.charges import charges as charges_behind
 from reports.views.spend import summed
 from reports.views.words import compact
-from tests.app.conftest import charges, environment, fill
-from tests.app.test_browser import CHROMIUM, _wait_until_healthy, browser, ready, settled
+from tests.app.conftest import charges, fill
+from tests.app.serving import served
+from tests.app.test_browser import CHROMIUM, browser, ready, settled
 from tests.app.test_pages import opened, table, words
 
 __all__ = ["browser"]
@@ -140,18 +137,8 @@ def _press(app: AppTest, label: str) -> None:
 @pytest.fixture(scope="module")
 def address(odd: Path) -> Iterator[str]:
     """The app served for the odd company."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(SCRIPT), *options(port)]
-    quiet = subprocess.DEVNULL
-    server = subprocess.Popen(command, env=environment(odd), stdout=quiet, stderr=quiet)
-    try:
-        _wait_until_healthy(f"http://localhost:{port}")
-        yield f"http://localhost:{port}"
-    finally:
-        server.terminate()
-        server.wait(10)
+    with served(odd) as url:
+        yield url
 
 
 @pytest.mark.browser

@@ -2,10 +2,6 @@
 
 import csv
 import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -13,11 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from finops.cli.serve import SCRIPT, options
 from finops.config import load_config
 from finops.store import Lake
 from reports.views.spend import spend, summed
-from tests.app.conftest import environment
+from tests.app.serving import served
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = (
@@ -44,29 +39,8 @@ QUESTIONS = {
 @pytest.fixture(scope="module")
 def address(company: Path) -> Iterator[str]:
     """The app served as `finops app` serves it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(SCRIPT), *options(port)]
-    server = subprocess.Popen(command, env=environment(company), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://localhost:{port}"
-    try:
-        _wait_until_healthy(url)
+    with served(company) as url:
         yield url
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
-def _wait_until_healthy(url: str) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise TimeoutError(url)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,5 @@
 """The page on forecasts and budgets: where periods land, their odds, how far to rely on that; in a browser too."""
 
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -15,7 +12,6 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from finops import schema as s
-from finops.cli.serve import SCRIPT, options
 from finops.config import load_config
 from finops.pipeline.budgets import budget_status
 from finops.pipeline.daily import spend_daily
@@ -26,8 +22,9 @@ from reports.screens.outlook_record import BY as ACCURACY_BY
 from reports.views import landing
 from reports.views.outlook import outlook
 from reports.views.spend import spend, summed
-from tests.app.conftest import _frame, charges, environment, fill
-from tests.app.test_browser import CHROMIUM, _wait_until_healthy, browser, ready, settled
+from tests.app.conftest import _frame, charges, fill
+from tests.app.serving import served
+from tests.app.test_browser import CHROMIUM, browser, ready, settled
 from tests.app.test_pages import opened, table, words
 
 __all__ = ["browser"]
@@ -234,18 +231,8 @@ def test_a_forecast_without_totals_still_lands(company: Path) -> None:
 @pytest.fixture(scope="module")
 def address(running: Path) -> Iterator[str]:
     """The app served for the company whose month is running."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(SCRIPT), *options(port)]
-    quiet = subprocess.DEVNULL
-    server = subprocess.Popen(command, env=environment(running), stdout=quiet, stderr=quiet)
-    try:
-        _wait_until_healthy(f"http://localhost:{port}")
-        yield f"http://localhost:{port}"
-    finally:
-        server.terminate()
-        server.wait(10)
+    with served(running) as url:
+        yield url
 
 
 @pytest.mark.browser

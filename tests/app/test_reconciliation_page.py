@@ -1,9 +1,5 @@
 """The page on trust: what ties out, what does not and why, what changed, what was refused; in a browser too."""
 
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -13,13 +9,13 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from finops import schema as s
-from finops.cli.serve import SCRIPT, options
 from finops.config import load_config
 from finops.pipeline.daily import spend_daily
 from finops.store import Lake
 from reports.screens.reconciliation import OPEN_MONTH, OPEN_ROW
 from tests.app.conftest import _frame, charges, fill
-from tests.app.test_browser import CHROMIUM, _wait_until_healthy, browser, ready, settled
+from tests.app.serving import served
+from tests.app.test_browser import CHROMIUM, browser, ready, settled
 from tests.app.test_pages import opened, table, words
 
 __all__ = ["browser"]
@@ -116,18 +112,8 @@ def test_a_restated_month_opens_into_services(off: Path) -> None:
 @pytest.fixture(scope="module")
 def address(off: Path) -> Iterator[str]:
     """The app served for the company that is off."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(SCRIPT), *options(port)]
-    quiet = subprocess.DEVNULL
-    server = subprocess.Popen(command, env={**os.environ, "FINOPS_HOME": str(off)}, stdout=quiet, stderr=quiet)
-    try:
-        _wait_until_healthy(f"http://localhost:{port}")
-        yield f"http://localhost:{port}"
-    finally:
-        server.terminate()
-        server.wait(10)
+    with served(off) as url:
+        yield url
 
 
 @pytest.mark.browser

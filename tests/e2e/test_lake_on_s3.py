@@ -31,8 +31,8 @@ def start(s3_lake: Lake) -> Iterator[Start]:
 
 
 def test_two_writers_lose_nothing(s3_lake: Lake, start: Start) -> None:
-    """Ten rounds of two processes: each addition to the shared partition and to their own ones is there."""
-    write_at_once(s3_lake, start, rounds=10, lease_seconds=30)
+    """Six rounds of two processes: each addition to the shared partition and to their own ones is there."""
+    write_at_once(s3_lake, start, rounds=6, lease_seconds=30)
 
 
 def test_two_writers_lose_nothing_even_without_turns(s3_lake: Lake, start: Start) -> None:
