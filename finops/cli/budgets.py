@@ -11,13 +11,15 @@ from finops.alerts import State
 from finops.cli.session import session
 from finops.pipeline import alerting, budgets, cloud_budgets
 from finops.schema import MONEY
+from reports.views.landing import chance
+from reports.views.words import compact
 
 _SHOWN = ("alert_id", "severity", "state", "message", "next_step")
 
 _STATUS_SHOWN = {
-    "scope": "scope", "period": "period", "currency": "currency", "budget": "budget", "landing": "lands at",
-    "landing_p10": "p10", "landing_p90": "p90", "over_probability": "over", "run_out": "runs out",
-    "save_per_day": "save a day", "status": "status",
+    "scope": "scope", "period": "period", "currency": "in", "budget": "budget", "landing": "lands at",
+    "range": "80 %", "over_probability": "over", "run_out": "runs out", "save_per_day": "save a day",
+    "status": "status",
 }  # fmt: skip
 
 alerts_app = typer.Typer(help="Alert records: list them, acknowledge them, resolve them.", invoke_without_command=True)
@@ -88,8 +90,14 @@ def status(
     if not every:
         found = found.filter(~pl.col("basis").eq_missing("actual"), pl.col("status") != "planned")
     if current.format == "table":
-        chance = pl.format("{} %", (pl.col("over_probability") * 100).round().cast(pl.Int64))
-        found = found.with_columns(chance.alias("over_probability")).select(*_STATUS_SHOWN).rename(_STATUS_SHOWN)
+        short = pl.col("budget", "landing", "landing_p10", "landing_p90", "save_per_day").map_elements(
+            compact, return_dtype=pl.String
+        )
+        odds = pl.col("over_probability").map_elements(lambda over: chance(over, short=True), return_dtype=pl.String)
+        found = found.with_columns(short, odds).with_columns(
+            range=pl.format("{} to {}", "landing_p10", "landing_p90"), run_out=pl.col("run_out").dt.strftime("%-d %b")
+        )
+        found = found.select(*_STATUS_SHOWN).rename(_STATUS_SHOWN)
     current.show(found, key="budgets", title="Budgets that run")
 
 

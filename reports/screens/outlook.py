@@ -141,7 +141,7 @@ def _budget_metrics(places: Sequence[Any], row: dict[str, Any], budget: Budget) 
         )  # fmt: skip
     with places[1]:
         parts.metric(
-            "Chance of going over", "–" if over is None else chance(over),
+            "Chance over", "–" if over is None else chance(over, short=True),
             note="" if over is None else "likely" if over > LIKELY else "unlikely" if over < UNLIKELY else "possible",
             judged=None if over is None else "bad" if over > LIKELY else "good" if over < UNLIKELY else None,
             help_text="Of sampled courses of the days that are left, how many pass the budget.",

@@ -187,11 +187,12 @@ def _of_budget(budget: Budget, row: Mapping[str, Any]) -> str:
     return f"that is {percent(abs(budget.ratio))} {way} {amount}"
 
 
-def chance(probability: float) -> str:
+def chance(probability: float, *, short: bool = False) -> str:
     """A probability in words: sampled courses cannot tell certainty from what is near it."""
+    over, under = ("> ", "< ") if short else ("over ", "under ")
     if probability > SURE:
-        return "over 99 %"
-    return "under 1 %" if probability < 1 - SURE else percent(round(probability, 2))
+        return f"{over}99 %"
+    return f"{under}1 %" if probability < 1 - SURE else percent(round(probability, 2))
 
 
 def said_period(period: str) -> str:
