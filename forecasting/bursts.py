@@ -4,7 +4,6 @@ A level cannot carry it: after a burst it is too high, after a pause too low. He
 history's own runs instead, many times over; their mean and quantiles are the forecast.
 """
 
-import hashlib
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -12,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting.series import DailySeries, Floats
+from forecasting.series import DailySeries, Floats, seeded
 
 MODEL: Final = "burst_bootstrap"
 ON_RATIO: Final = 0.1
@@ -83,7 +82,7 @@ def draws(series: DailySeries, horizon: int) -> Floats:
     values = series.observed
     on = values > ON_RATIO * np.quantile(values, 0.9)
     runs = _runs(on)
-    random = np.random.default_rng(_seed(f"{series.name}\n{len(series.values)}"))
+    random = seeded(f"{series.name}\n{len(series.values)}")
     bursts = [run for run in runs if run.on]
     recent = np.exp(-np.array([len(values) - run.end for run in bursts]) / AMOUNT_DAYS)
     amounts = random.dirichlet(np.ones(len(bursts)), DRAWS) * recent
@@ -121,7 +120,3 @@ def _runs(on: NDArray[np.bool_]) -> list[_Run]:
     """Stretches of burst days and idle days, in turn."""
     edges = [0, *(np.flatnonzero(np.diff(on.astype(np.int8))) + 1), len(on)]
     return [_Run(int(a), int(b), bool(on[a])) for a, b in pairwise(edges)]
-
-
-def _seed(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

@@ -1,13 +1,12 @@
 """What sampled courses say of an amount: how likely it is passed, when, and what it takes to stay below it."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from forecasting.paths import PATHS
-from forecasting.series import Floats
+from forecasting.series import Floats, seeded
 
 RATE_DAYS: Final = 28
 """Days of a block, and of the mean that stands before it: whole weeks, about a month."""
@@ -74,7 +73,7 @@ def continuations(history: Floats, days: int, *, rate: float, seed: str, count: 
     wander as they did, as often up as down. A history too short for four blocks gives its weeks as they were, of
     mean `rate`. Deterministic by the seed.
     """
-    random = np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big"))
+    random = seeded(seed)
     blocks = _ratios(history[-HISTORY_DAYS:])
     if blocks is None:
         return _brought(_joined(_weeks(history), days, random, count), rate)

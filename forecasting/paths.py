@@ -5,7 +5,6 @@ each other. Summed quantiles are no quantiles of sums: how far errors of one for
 can cost, so it is calibrated on the totals of past forecasts.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -22,7 +21,7 @@ from forecasting.bursts import is_intermittent
 from forecasting.fits import Fitted
 from forecasting.intervals import OFFSETS_DAYS, QUANTILES, quantiles, reach_of
 from forecasting.method import DEFAULT, HISTORY_DAYS, Path
-from forecasting.series import DATE, LEVELS, SERIES, DailySeries, Floats
+from forecasting.series import DATE, LEVELS, SERIES, DailySeries, Floats, seeded
 
 PATHS: Final = 400
 WINDOWS_DAYS: Final = (7, 14, 28, 56, 84)
@@ -269,7 +268,7 @@ def _persistent(draws: Floats, persistence: float) -> Floats:
 
 
 def _normals(seed: str, count: int, days: int) -> Floats:
-    random = np.random.default_rng(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big"))
+    random = seeded(seed)
     return random.standard_normal((count, 2 * days + 1))
 
 

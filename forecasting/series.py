@@ -1,5 +1,6 @@
 """Daily series: read from a frame `series,date,value`, gaps kept as gaps, unusable series refused."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,11 @@ LONGEST_DAYS: Final = 20_000
 """A span beyond this (55 years) is a mistyped date, not a history."""
 UNCHANGED_RATIO: Final = 0.01
 """A value that differs by less from what it was is not restated."""
+
+
+def seeded(text: str) -> np.random.Generator:
+    """A generator of random numbers that are the same for the same text, in any process."""
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
 
 
 @dataclass(frozen=True, eq=False)
