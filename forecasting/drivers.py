@@ -66,7 +66,7 @@ def price_x_volume(series: DailySeries, *, horizon: int, path_of: Callable[..., 
     if not _explains(series, effects_of(volume, horizon=0).base_of(volume), base):
         return None
     path = path_of(volume, horizon=horizon)
-    if path.model.endswith(")"):
+    if path.fell_back:
         return None
     strayed = spread_by_lead(np.log(base), np.log(_trailing(base)), horizon)
     spread = np.hypot(path.spread, np.tanh(np.abs(path.center)) * strayed)

@@ -65,17 +65,12 @@ class _Fit:
     def missing(self) -> list[str]:
         """The models to fit; where the default fell back only those that are always judged."""
         default = self.made.get(DEFAULT)
-        names = [DEFAULT, *ALWAYS_JUDGED] if default is not None and fell_back(default) else self.models
+        names = [DEFAULT, *ALWAYS_JUDGED] if default is not None and default.fell_back else self.models
         return [name for name in self.models if name in names and name not in self.made]
 
     @property
     def cost(self) -> float:
         return sum(COSTS.get(name, 0.0) for name in self.missing)
-
-
-def fell_back(default: Path) -> bool:
-    """Whether the default took a simple model for want of history or of movement: its name gives the reason."""
-    return "(" in default.model
 
 
 def usable_cutoffs(series: DailySeries, cutoffs: Sequence[int]) -> tuple[int, ...]:
@@ -127,7 +122,7 @@ def use(
     """
     chosen = [
         replace(one, model=models.get(one.series.name, DEFAULT))
-        if not fell_back(one.paths[max(one.paths)][DEFAULT])
+        if not one.paths[max(one.paths)][DEFAULT].fell_back
         else one
         for one in fitted
     ]

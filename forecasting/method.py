@@ -71,6 +71,11 @@ class Path:
         """What a person is told: the variant, else the model."""
         return self.variant or self.model
 
+    @property
+    def fell_back(self) -> bool:
+        """Whether the default took a simple model for want of history or of movement: its name gives the reason."""
+        return "(" in self.model
+
     def value(self, z: Floats) -> Floats:
         """Back from the asinh scale to the series' own unit."""
         back: Floats = self.unit * np.sinh(np.clip(z, self.lowest, self.highest))
